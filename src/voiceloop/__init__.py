@@ -1,0 +1,1 @@
+"""voiceloop: hold a spoken conversation from any Python service."""

@@ -1,0 +1,1 @@
+"""The only place with tasks: what makes a session run."""

@@ -1,0 +1,1 @@
+"""Pure decisions over values: no await, no clock, no I/O."""

@@ -1,0 +1,1 @@
+"""The testing kit: scripted providers, virtual time and conformance suites."""

@@ -1,0 +1,1 @@
+"""Turn detection: when the user speaks, pauses and has finished."""
