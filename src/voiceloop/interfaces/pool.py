@@ -27,4 +27,4 @@ class Resources(abc.ABC):
 
     @abc.abstractmethod
     async def discard(self, key: Hashable, resource: object) -> None:
-        """Leave and forget ``resource`` if it is still the one under ``key``, because it broke; ``get`` opens anew."""
+        """Leave and forget ``resource`` because it broke, if it is still under ``key``; ``get`` opens anew."""

@@ -1,0 +1,19 @@
+"""Fixtures for the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The folder of human speech clips: VOICELOOP_CLIPS, by default ../shared/audio beside the repository."""
+    folder = Path(os.environ.get("VOICELOOP_CLIPS", _ROOT.parent / "shared" / "audio"))
+    if not (folder / "index.json").exists():
+        pytest.skip(f"the human speech clips are not in {folder}; set VOICELOOP_CLIPS to their folder")
+    return folder
