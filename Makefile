@@ -27,7 +27,7 @@ check: $(VENV)/.lint ## style, types, import order, and the README's commands
 	@echo "README";       $(PY) scripts/check_readme.py
 
 docs: $(VENV)/.docs ## build the documentation into site/
-	@$(VENV)/bin/mkdocs build --strict --quiet && echo "docs: site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "docs: site/index.html"
 
 bench: $(VENV)/.test ## run the benchmarks, which print their figures; ARGS go to pytest
 	@$(PY) -m pytest -q -s -p no:xdist -o python_files='bench_*.py' tests/benchmarks $(ARGS)
