@@ -1,5 +1,9 @@
-"""Audio formats, exact arithmetic, resampling, G.711, WAV files and playback. No I/O but the WAV functions'."""
+"""Audio formats, exact arithmetic, resampling, G.711, WAV files and playback. No I/O but the WAV functions'.
 
+Importing this package does not load numpy; the first use of what needs it does.
+"""
+
+from voiceloop.audio.convert import Converter, convert, converter
 from voiceloop.audio.format import (
     ALAW_8K,
     MULAW_8K,
@@ -21,5 +25,8 @@ __all__ = (
     "PCM16_24K",
     "PCM16_48K",
     "AudioFormat",
+    "Converter",
     "Encoding",
+    "convert",
+    "converter",
 )
