@@ -16,7 +16,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import anyio
 from attrs import define, field, frozen
@@ -43,7 +43,8 @@ class _Replies:
 
     _timeout: float
     _taken: Callable[[int], None]
-    _late: Callable[[float], NoReturn]
+    _heard: Callable[[], int]
+    _late: Callable[[float, bool], errors.ProviderError]
     _queue: deque[Reply] = field(factory=deque, init=False)
     _arrived: asyncio.Event = field(factory=asyncio.Event, init=False)
     _unsaid: int = field(default=0, init=False)
@@ -63,6 +64,7 @@ class _Replies:
         return self
 
     async def __anext__(self) -> Reply:
+        heard = self._heard()
         if not self._queue and not self.over:
             self._arrived.clear()
             with clock.outside_work(), anyio.move_on_after(self._timeout):
@@ -72,7 +74,7 @@ class _Replies:
                 raise self._error
             if self.over:
                 raise StopAsyncIteration
-            self._late(self._timeout)
+            raise self._late(self._timeout, heard == self._heard())
         reply = self._queue.popleft()
         self._unsaid += len(reply.payload)
         if self._unsaid >= WINDOW // 2 and not self.over:
@@ -89,9 +91,9 @@ class Worker:
         self._failure: errors.ProviderError | None = None
         self._pending: dict[int, _Replies] = {}
         self._ids = itertools.count(1)
-        self._opening = _Replies(math.inf, lambda _: None, self._late)
         self._process: _Process | None = None
-        self._heard_at = 0.0
+        self._frames = 0
+        self._opening = self._expect(0, math.inf)
 
     @property
     def alive(self) -> bool:
@@ -124,8 +126,7 @@ class Worker:
                 f"{_MOST_PENDING} requests are waiting for its worker process", provider=self.name, retryable=True
             )
         number = next(self._ids)
-        replies = _Replies(timeout, lambda taken: self._send(Kind.TAKEN, number, {"bytes": taken}), self._late)
-        self._pending[number] = replies
+        self._pending[number] = replies = self._expect(number, timeout)
         try:
             self._send(Kind.REQUEST, number, header, payload)
             yield replies
@@ -153,7 +154,7 @@ class Worker:
 
     def take(self, frame: Frame) -> None:
         """A frame came from the process."""
-        self._heard_at = clock.now()
+        self._frames += 1
         replies = self._pending.get(frame.request) if frame.request else self._opening
         if replies is None:
             return  # the rest of a request that was left
@@ -193,13 +194,19 @@ class Worker:
         message = str(error.args[0]).removeprefix(f"{self.name}: ")
         return type(error)(message, provider=self.name, retryable=error.retryable)
 
-    def _late(self, timeout: float) -> NoReturn:
+    def _expect(self, number: int, timeout: float) -> _Replies:
+        def taken(count: int) -> None:
+            self._send(Kind.TAKEN, number, {"bytes": count})
+
+        return _Replies(timeout, taken, lambda: self._frames, self._late)
+
+    def _late(self, timeout: float, silent: bool) -> errors.ProviderError:
         error = errors.ProviderTimeout(
             f"its worker process did not answer within {timeout:g} s", provider=self.name, retryable=True
         )
-        if clock.now() - self._heard_at >= timeout:
+        if silent:
             self._fail(error)  # it answered nobody: it hangs
-        raise error
+        return error
 
     def _send(self, kind: Kind, request: int, header: Mapping[str, Any] | None = None, payload: bytes = b"") -> None:
         if self._process is not None and self._failure is None:
