@@ -1,13 +1,16 @@
-"""The session's append-only log, and the valid history views made from it for a provider."""
+"""The values: messages, which a provider sees, and entries, which the session keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
+from voiceloop.errors import BadInput
 from voiceloop.events import Heard
+
+SMALLEST_LIMIT = 64
 
 # ---------------------------------------------------------------- messages: what a provider sees
 
@@ -63,15 +66,26 @@ class Message:
         return " ".join(part.text for part in self.parts if isinstance(part, TextPart))
 
 
+def _large_enough(limits: HistoryLimits, attribute: Attribute[int | None], value: int | None) -> None:
+    if value is not None and value < SMALLEST_LIMIT:
+        raise BadInput(f"{attribute.name}={value!r}: at least {SMALLEST_LIMIT} bytes, or None for no limit")
+
+
 @frozen
 class HistoryLimits:
-    """What a provider takes: bytes of text in all and in one message (None: no limit), and whether it takes tools."""
+    """What a provider takes: bytes of text in all and in one message (None: no limit), and whether it takes tools.
 
-    total_bytes: int | None = None
-    message_bytes: int | None = None
+    Bytes are those of the text in UTF-8, of results, and of a call's name and arguments as JSON; pictures do not
+    count. Raises BadInput for a limit below 64 bytes.
+    """
+
+    total_bytes: int | None = field(default=None, validator=_large_enough)
+    message_bytes: int | None = field(default=None, validator=_large_enough)
     tools: bool = True
     images: bool = True
 
+
+NO_LIMITS = HistoryLimits()
 
 # ---------------------------------------------------------------- entries: what the session keeps
 
@@ -88,7 +102,11 @@ class UserEntry:
 
 @frozen
 class AssistantEntry:
-    """The assistant's words in ``turn``: all that it wrote, and once settled what the listener heard."""
+    """The assistant's words in ``turn``: all that it wrote, and once settled what the listener heard.
+
+    A turn that writes again after a tool call has several, in order: each holds its own part of what was said, and of
+    what was heard (``heard.ms`` and the rest are the whole turn's in each).
+    """
 
     turn: int
     said: str
