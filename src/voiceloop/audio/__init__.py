@@ -3,6 +3,11 @@
 Importing this package does not load numpy; the first use of what needs it does.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from voiceloop.audio.convert import Converter, convert, converter
 from voiceloop.audio.format import (
     ALAW_8K,
@@ -16,6 +21,28 @@ from voiceloop.audio.format import (
     Encoding,
 )
 
+if TYPE_CHECKING:
+    from voiceloop.audio.resample import Resampler, resample
+    from voiceloop.audio.wav import WavWriter, read_wav, write_wav
+
+# What needs numpy, or is seldom needed, and the module that it comes from on first use.
+_LAZY = {
+    "Resampler": "resample",
+    "resample": "resample",
+    "WavWriter": "wav",
+    "read_wav": "wav",
+    "write_wav": "wav",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"voiceloop.audio.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
 __all__ = (
     "ALAW_8K",
     "MULAW_8K",
@@ -27,6 +54,11 @@ __all__ = (
     "AudioFormat",
     "Converter",
     "Encoding",
+    "Resampler",
+    "WavWriter",
     "convert",
     "converter",
+    "read_wav",
+    "resample",
+    "write_wav",
 )
