@@ -88,7 +88,8 @@ def test_broken_samples_are_refused(source: AudioFormat, data: bytes) -> None:
 
 def test_numpy_loads_only_for_a_real_conversion() -> None:
     program = (
-        "import sys; from voiceloop.audio import MULAW_8K, PCM16_8K, converter; same = converter(PCM16_8K, PCM16_8K); same.push(b'ab');"
+        "import sys; from voiceloop.audio import MULAW_8K, PCM16_8K, converter;"
+        "same = converter(PCM16_8K, PCM16_8K); same.push(b'ab');"
         "assert 'numpy' not in sys.modules; converter(PCM16_8K, MULAW_8K).push(b'ab'); assert 'numpy' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

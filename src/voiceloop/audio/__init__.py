@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from voiceloop.audio.convert import Converter, convert, converter
+from voiceloop.audio.conversion import Converter, convert, converter
 from voiceloop.audio.format import (
     ALAW_8K,
     MULAW_8K,
@@ -22,13 +22,12 @@ from voiceloop.audio.format import (
 )
 
 if TYPE_CHECKING:
-    from voiceloop.audio.resample import Resampler, resample
+    from voiceloop.audio.resample import Resampler
     from voiceloop.audio.wav import WavWriter, read_wav, write_wav
 
 # What needs numpy, or is seldom needed, and the module that it comes from on first use.
 _LAZY = {
     "Resampler": "resample",
-    "resample": "resample",
     "WavWriter": "wav",
     "read_wav": "wav",
     "write_wav": "wav",
@@ -59,6 +58,5 @@ __all__ = (
     "convert",
     "converter",
     "read_wav",
-    "resample",
     "write_wav",
 )
