@@ -1,30 +1,30 @@
-"""Tools: plain typed functions that the model may call. Schema and validation; execution is the engine's."""
+"""What a tool returned, as the model is told it."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from datetime import date, time
 from enum import Enum
 from typing import Any
 
 import attrs
-from attrs import frozen
+
+RESULT_BYTES = 16_000
 
 
-@frozen
-class Tool:
-    """A function the model may call; made by :func:`tool`.
-
-    ``schema`` is the JSON schema of its arguments (an object). ``timeout`` in seconds bounds one call.
-    """
-
-    name: str
-    description: str
-    schema: Mapping[str, Any]
-    call: Callable[..., Awaitable[Any]]
-    timeout: float = 30.0
+def render(result: Any) -> str:
+    """``result`` as text for the model: text as it is, "Done." for None, else JSON; at most 16 kB, and it says so."""
+    if result is None:
+        return "Done."
+    text = result if isinstance(result, str) else json.dumps(plain(result), ensure_ascii=False)
+    data = text.encode("utf-8", "replace")
+    if len(data) <= RESULT_BYTES:
+        return text
+    note = f" [cut: the whole result has {len(data)} bytes]"
+    return data[: RESULT_BYTES - len(note)].decode("utf-8", "ignore") + note
 
 
 def plain(value: Any) -> Any:
@@ -38,10 +38,14 @@ def plain(value: Any) -> Any:
             return value if math.isfinite(value) else None
         case Mapping():
             return {str(plain(key)): plain(item) for key, item in value.items()}
-        case list() | tuple() | Set():
+        case list() | tuple():
             return [plain(item) for item in value]
+        case Set():
+            return sorted((plain(item) for item in value), key=repr)
         case date() | time():
             return value.isoformat()
+        case bytes() | bytearray() | memoryview():
+            return f"<{len(value)} bytes>"
     if attrs.has(type(value)):
         return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
     if dataclasses.is_dataclass(value):
