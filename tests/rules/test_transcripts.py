@@ -158,11 +158,11 @@ def test_reopening_makes_one_utterance_of_two() -> None:
     assert (committed.utterance.number, committed.utterance.text, committed.before) == (2, "thanks", None)
 
 
-def test_discarded_words_are_in_no_utterance() -> None:
+def test_dropped_words_are_in_no_utterance() -> None:
     transcripts = Transcripts()
     transcripts.item(partial("a", "the weather in", 0))
-    assert current(transcripts.discard()) == ""
-    assert transcripts.discard() == []
+    assert current(transcripts.drop()) == ""
+    assert transcripts.drop() == []
     transcripts.item(final("a", "The weather in Paris stop", 0))
     assert (transcripts.current.number, transcripts.current.text) == (1, "Paris stop")
     assert committed_text(transcripts) == "Paris stop"

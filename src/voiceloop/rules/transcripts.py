@@ -146,8 +146,8 @@ class Transcripts:
         self._number += 1
         return Committed(utterance, before)
 
-    def discard(self, until_ms: float | None = None) -> list[Change]:
-        """Forget the words of the current utterance, which were not the user's (echo). Its number stays free."""
+    def drop(self, until_ms: float | None = None) -> list[Change]:
+        """Forget the words of the current utterance, which were no turn of the user (echo). Its number stays free."""
         utterance = self.current
         if not utterance.text:
             return []
