@@ -20,6 +20,7 @@ from voiceloop.audio.format import (
     AudioFormat,
     Encoding,
 )
+from voiceloop.audio.playback import PlaybackBuffer, Position
 
 if TYPE_CHECKING:
     from voiceloop.audio.resample import Resampler
@@ -53,6 +54,8 @@ __all__ = (
     "AudioFormat",
     "Converter",
     "Encoding",
+    "PlaybackBuffer",
+    "Position",
     "Resampler",
     "WavWriter",
     "convert",
