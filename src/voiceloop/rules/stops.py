@@ -22,15 +22,15 @@ def _words(text: str) -> frozenset[str]:
 
 # Never the end of a sentence: a name or a number follows, or the sentence goes on.
 _LEADING = _words(
-    "mr mrs ms mx dr prof st messrs mme mlle mgr rev fr sra srta dra hr frau fra dott ing gen col lt sgt capt cmdr "
+    "mr mrs ms dr prof st messrs mme mlle mgr rev fr sra dra hr frau dott ing gen col lt sgt capt cmdr "
     "gov sen rep pres hon e.g i.e cf vs viz nos nr núm fig figs vol pp pg p ch eds z.b d.h u.a o.ä bzw "
     "ca c.a p.ej p.ex ex approx ggf evtl inkl bspw sog"
 )
 # The end of a sentence only when the next word shows that one begins.
 _TRAILING = _words(
     "etc inc ltd co corp jr bros dept est min max ext tel mt ave blvd rd a.m p.m am pm ph.d m.d b.a m.a b.c a.d "
-    "usw u.s.w o.k sr al ed sec resp incl excl gmbh s.a bd art cap págs jan feb mar apr jun jul aug sep sept oct nov dec "
-    "mon tue tues wed thu thur thurs fri sat sun ft lb lbs oz hrs hr secs km cm mm kg"
+    "usw u.s.w sr al ed sec resp incl excl gmbh s.a bd art cap págs ft lb lbs oz hrs secs km cm mm kg "
+    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun"
 )
 # Words that begin sentences and hardly ever names.
 _STARTERS = _words(
