@@ -12,14 +12,22 @@ from voiceloop.errors import BadInput, MissingExtra
 from voiceloop.local.serving import Handler, Job, serve
 
 
+_made: list[int] = []
+
+
 def echo(job: Job) -> None:
     job.send(job.header, job.payload, last=True)
 
 
 def count(job: Job) -> Generator[None]:
     for number in range(job.header["to"]):
+        _made.append(number)
         job.send({"number": number}, bytes(job.header.get("size", 0)))
         yield
+
+
+def made(job: Job) -> None:
+    job.send({"made": len(_made)}, last=True)
 
 
 def work_until_cancelled(job: Job) -> None:
@@ -59,6 +67,7 @@ def start() -> Mapping[str, Handler]:
     return {
         "echo": echo,
         "count": count,
+        "made": made,
         "work": work_until_cancelled,
         "chatter": chatter,
         "hang": hang,

@@ -257,9 +257,10 @@ class _Process(asyncio.SubprocessProtocol):
 
     def kill(self) -> None:
         """End the process at once."""
-        if self._transport is not None:
+        if self.pid is not None and not self._exited.is_set():
+            # not by the transport: it would take the exit code from under the event loop's own watcher
             with contextlib.suppress(ProcessLookupError):
-                self._transport.kill()
+                os.kill(self.pid, signal.SIGKILL)
 
     async def close(self) -> None:
         """Close the process's input, wait for its end, and kill it if it does not come. Not to be cancelled."""
