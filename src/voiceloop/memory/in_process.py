@@ -53,12 +53,12 @@ class InProcessMemory(Memory):
             self._kept.popitem(last=False)
 
     async def recall(self, conversation: str, query: str, limit: int) -> Sequence[Entry]:
-        """Up to ``limit`` entries that share words with ``query``; rare words count more, then newer entries first."""
+        """Up to ``limit`` entries that share words with ``query``: rare words count more, newer entries win."""
         kept = self._used(conversation)
         words = [_words(_text(entry)) for entry in kept]
         common = Counter(word for each in words for word in each)
         asked = _words(query)
-        scores = [sum(1 / common[word] for word in each & asked) for each in words]
+        scores = [sum(1 / common[word] for word in sorted(each & asked)) for each in words]
         found = [index for index in range(len(kept)) if scores[index] > 0]
         found.sort(key=lambda index: (scores[index], index), reverse=True)
         return tuple(kept[index] for index in found[: max(0, limit)])
