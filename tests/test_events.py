@@ -62,7 +62,7 @@ def test_the_union_holds_every_event_class() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES)
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_every_event_comes_back_equal(cls: type, data: st.DataObject) -> None:
     event = data.draw(values(cls))
     there = to_json(event)

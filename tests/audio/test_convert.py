@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceloop.audio import MULAW_8K, PCM16_8K, PCM16_16K, PCM16_24K, AudioFormat, convert, converter
@@ -21,6 +21,7 @@ formats = st.builds(
 
 
 @given(source=formats, target=formats, packets=st.lists(st.integers(0, 900), max_size=8), seed=st.integers(0, 99))
+@settings(deadline=None)
 def test_any_two_formats_exactly_for_any_split(
     source: AudioFormat, target: AudioFormat, packets: list[int], seed: int
 ) -> None:

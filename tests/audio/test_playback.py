@@ -6,7 +6,7 @@ import threading
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceloop.audio import MULAW_8K, PCM16_16K, AudioFormat, PlaybackBuffer
@@ -25,6 +25,7 @@ steps = st.one_of(
 @given(
     steps=st.lists(steps, max_size=40), format=st.sampled_from([PCM16_16K, MULAW_8K, AudioFormat(8_000, channels=2)])
 )
+@settings(deadline=None)
 def test_it_behaves_as_a_list_of_samples(steps: list[tuple[object, ...]], format: AudioFormat) -> None:
     buffer, waiting, paused = PlaybackBuffer(format), list[tuple[int, bytes]](), False
     played: dict[int, int] = {}

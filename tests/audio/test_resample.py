@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceloop.audio.resample import Resampler, resample
@@ -49,6 +49,7 @@ def test_every_pair_keeps_count_and_delay(source: int, target: int) -> None:
     channels=st.sampled_from([1, 2]),
     packets=st.lists(st.integers(0, 1_500), max_size=12),
 )
+@settings(deadline=None)
 def test_every_split_gives_the_same_bits(pair: tuple[int, int], channels: int, packets: list[int]) -> None:
     pcm = noise(sum(packets), channels)
     whole = Resampler(*pair, channels)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceloop.audio import ALAW_8K, MULAW_8K, PCM16_16K, AudioFormat, WavWriter, convert, read_wav, write_wav
@@ -41,6 +41,7 @@ def riff(*chunks: tuple[bytes, bytes], size: int | None = None, magic: bytes = b
 
 
 @given(format=formats, samples=st.integers(0, 60), seed=st.integers(0, 9))
+@settings(deadline=None)
 def test_what_is_written_is_read(format: AudioFormat, samples: int, seed: int) -> None:
     data = np.random.default_rng(seed).bytes(format.bytes_of(samples))
     file = io.BytesIO()
@@ -173,6 +174,7 @@ def test_what_is_no_such_wav_is_named_with_what_is_allowed(tmp_path: Path, data:
 
 
 @given(data=st.binary(max_size=80))
+@settings(deadline=None)
 def test_no_bytes_give_anything_but_audio_or_an_audio_format_error(data: bytes) -> None:
     for whole in (data, b"RIFF\x00\x00\x00\x00WAVE" + data, b"RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00" + data):
         try:

@@ -23,11 +23,14 @@ from voiceloop.audio.format import (
 from voiceloop.audio.playback import PlaybackBuffer, Position
 
 if TYPE_CHECKING:
+    from voiceloop.audio.level import EnergyMeter, rms_dbfs
     from voiceloop.audio.resample import Resampler
     from voiceloop.audio.wav import WavWriter, read_wav, write_wav
 
 # What needs numpy, or is seldom needed, and the module that it comes from on first use.
 _LAZY = {
+    "EnergyMeter": "level",
+    "rms_dbfs": "level",
     "Resampler": "resample",
     "WavWriter": "wav",
     "read_wav": "wav",
@@ -54,6 +57,7 @@ __all__ = (
     "AudioFormat",
     "Converter",
     "Encoding",
+    "EnergyMeter",
     "PlaybackBuffer",
     "Position",
     "Resampler",
@@ -61,5 +65,6 @@ __all__ = (
     "convert",
     "converter",
     "read_wav",
+    "rms_dbfs",
     "write_wav",
 )

@@ -15,7 +15,7 @@ _TURNS_KEPT = 64
 
 @frozen
 class Position:
-    """How far a turn was played: ``samples`` of it, ``ms`` milliseconds. Silence between its pieces does not count."""
+    """How far a turn was played, in ``samples`` and in ``ms``. Silence between its pieces does not count."""
 
     turn: int
     samples: int
