@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from attrs import evolve
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from voiceloop.audio import PCM16_16K, PCM16_24K
 from voiceloop.cli.report import Played, Recording, write_report
@@ -256,3 +264,178 @@ def test_the_file_names_no_other_place_and_holds_no_foreign_markup(recording: Re
     assert "<img" not in head
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:|//)|@import|url\(["']?http""", text)
     assert len(re.findall("</script", text)) == 3
+
+
+# ---------------------------------------------------------------- in a browser
+
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required --window-size=1200,900"
+)
+SECONDS = 20  # the deadline of every wait for the browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        reason = "the report is shown in Chromium: install the packages chromium and chromium-driver"
+        if os.environ.get("CI") or os.environ.get("VOICELOOP_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = webdriver.Chrome(options=options, service=Service(driver))
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, recording: Recording, tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """The report, open. Afterwards: it has complained of nothing and asked for nothing outside itself."""
+    _show(browser, write_report(tmp_path, recording, title="Booking a room", notes=["The user is simulated."]))
+    yield browser
+    assert browser.get_log("browser") == []
+    assert not [url for url in _requests(browser) if not url.startswith(("file:", "blob:", "data:"))]
+
+
+def _show(browser: webdriver.Chrome, path: Path) -> None:
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(path.as_uri())
+    _until(browser, "return document.documentElement.dataset.ready === '1' && audio.readyState === 4")
+
+
+def _requests(browser: webdriver.Chrome) -> list[str]:
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    # The browser's own first page asks for its parts too.
+    return [request["request"]["url"] for request in sent if request["documentURL"].startswith("file:")]
+
+
+def _until(browser: webdriver.Chrome, script: str, *values: object) -> Any:
+    return WebDriverWait(browser, SECONDS, poll_frequency=0.02).until(lambda b: b.execute_script(script, *values))
+
+
+def _seek(browser: webdriver.Chrome, at: float) -> None:
+    browser.execute_script("audio.currentTime = arguments[0]", at)
+    _until(browser, "return !audio.seeking && Math.abs(audio.currentTime - arguments[0]) < 0.01", at)
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+
+
+def _mouth(browser: webdriver.Chrome) -> tuple[str, str]:
+    return tuple(browser.execute_script("return [face.dataset.viseme, lips.getAttribute('d')]"))
+
+
+NOW = "return document.querySelector('.word[data-state=now]')?.textContent"
+
+
+def test_playing_moves_the_clock_the_mouth_and_the_transcript(page: webdriver.Chrome) -> None:
+    play = page.find_element(By.ID, "play")
+    assert play.accessible_name == "Play"
+    _seek(page, 4.1)
+    play.click()
+    seen = _until(
+        page,
+        """window.seen ??= {words: new Set(), visemes: new Set(), mouths: new Set(), from: audio.currentTime};
+        const word = document.querySelector('.word[data-state=now]'), {words, visemes, mouths, from} = window.seen;
+        if (word) words.add(word.textContent);
+        visemes.add(face.dataset.viseme); mouths.add(lips.getAttribute('d'));
+        return audio.currentTime > from + 1 && words.size > 2 && [[...words], [...visemes], [...mouths]]""",
+    )
+    words, visemes, mouths = seen
+    assert set(words) < set(FIRST.split())
+    assert len(visemes) > 3
+    assert len(mouths) > 3
+    assert play.accessible_name == "Pause"
+    page.find_element(By.TAG_NAME, "body").send_keys(" ")
+    assert _until(page, "return audio.paused")
+
+
+def test_each_viseme_has_a_mouth_of_its_own_and_silence_shuts_it(
+    page: webdriver.Chrome, story: dict[str, Any]
+) -> None:
+    shapes = {}
+    for (at, code), (after, _) in zip(story["visemes"], story["visemes"][1:], strict=False):
+        if after - at > 0.04 and code not in shapes:
+            _seek(page, (at + after) / 2)
+            shapes[code] = _mouth(page)
+    assert len(shapes) > 10
+    assert all(shown == code for code, (shown, _) in shapes.items())
+    assert len({path for _, path in shapes.values()}) == len(shapes)
+    _seek(page, 0.2)
+    assert _mouth(page)[0] == "sil"
+
+
+def test_the_highlight_is_on_the_word_being_spoken(page: webdriver.Chrome, story: dict[str, Any]) -> None:
+    for line in story["lines"]:
+        for word in [word for word in line.get("words", ()) if word["start"] is not None][::4]:
+            _seek(page, (word["start"] + word["end"]) / 2)
+            assert page.execute_script(NOW) == word["text"]
+
+
+def test_the_unheard_is_struck_out_and_tools_are_shown(page: webdriver.Chrome) -> None:
+    struck = page.find_element(By.CSS_SELECTOR, "#transcript del").text
+    assert FIRST.endswith(struck)
+    card = page.find_element(By.CSS_SELECTOR, ".call-card").text
+    assert "find_room(time = 14:30, seats = 8, near = lift)" in card
+    assert '{"room": "Maple", "free": true}' in card
+    assert page.find_element(By.ID, "notes").text == "The user is simulated."
+
+
+def test_seeking_by_click_word_and_key(page: webdriver.Chrome, story: dict[str, Any]) -> None:
+    wave_box = page.find_element(By.ID, "wave")
+    webdriver.ActionChains(page).move_to_element(wave_box).click().perform()
+    length = page.execute_script("return audio.duration")
+    assert _until(page, "return !audio.seeking && Math.abs(audio.currentTime - arguments[0]) < 0.1", length / 2)
+    word = next(word for word in story["lines"][-1]["words"] if word["text"] == "Maple")
+    page.find_element(By.XPATH, "(//span[text()='Maple'])[last()]").click()
+    assert _until(page, "return !audio.seeking && Math.abs(audio.currentTime - arguments[0]) < 0.01", word["start"])
+    wave_box.send_keys(Keys.ARROW_LEFT)
+    assert _until(
+        page, "return !audio.seeking && Math.abs(audio.currentTime - arguments[0]) < 0.01", word["start"] - 2
+    )
+    wave_box.send_keys(Keys.HOME)
+    assert _until(page, "return !audio.seeking && audio.currentTime === 0")
+
+
+def test_the_waterfall_adds_up(page: webdriver.Chrome, story: dict[str, Any]) -> None:
+    rows = page.execute_script(
+        "return [...document.querySelectorAll('.bar')].map(bar => [...bar.children].map(part => +part.dataset.ms))"
+    )
+    assert [sum(row) for row in rows] == pytest.approx([row["total"] for row in story["waterfall"]])
+    assert [len(row) for row in rows] == [5, 5]
+    assert page.find_element(By.CSS_SELECTOR, ".bar").accessible_name.startswith("Turn 1: 905 ms. Silence 450 ms,")
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_both_schemes(page: webdriver.Chrome, width: int, scheme: str) -> None:
+    screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    ink = page.execute_script("return getComputedStyle(document.body).color.match(/\\d+/g).map(Number)")
+    assert (sum(ink) > 380) == (scheme == "dark")
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_hostile_words_stay_words(browser: webdriver.Chrome, recording: Recording, tmp_path: Path) -> None:
+    events = [
+        *recording.events,
+        Transcript(3, HOSTILE, final=True, at=11.0),
+        TurnEnded(3, HOSTILE, Heard(HOSTILE), at=11.1),
+        ToolCalled(3, "t3", HOSTILE, {HOSTILE: HOSTILE}, at=11.2),
+        ToolReturned(3, "t3", HOSTILE, HOSTILE, error=True, at=11.3),
+        _metrics(3, (1, 2, 3, 4, 5), 11.4),
+    ]
+    _show(browser, write_report(tmp_path, evolve(recording, events=events), title=HOSTILE, notes=[HOSTILE]))
+    assert browser.title == HOSTILE
+    assert browser.execute_script("return document.images.length") == 0
+    assert browser.execute_script("return document.scripts.length") == 3
+    assert browser.execute_script("return transcript.textContent").count("<img") == 6
+    assert browser.get_log("browser") == []

@@ -4,23 +4,23 @@
 // w: half the mouth's width; o: how far it is open; round: 0 spread to 1 rounded; top, low: lip thickness;
 // teeth, bite: upper and lower teeth seen; tongue: how high it lies; pull: closeness to its neighbours' shapes.
 const SHAPES = {
-  sil: { w: 25, o: 0, round: 0.1, top: 5.5, low: 7.5, teeth: 0, bite: 0, tongue: 0, smile: 3.2, force: 0.7 },
-  p: { w: 23, o: 0, round: 0.15, top: 3.6, low: 5, teeth: 0, bite: 0, tongue: 0, smile: 1.2, force: 4 },
-  t: { w: 25, o: 8, round: 0.15, top: 5.2, low: 7, teeth: 0.8, bite: 0.3, tongue: 0.8, smile: 1.5, force: 1.2 },
-  S: { w: 17, o: 9, round: 0.65, top: 7.5, low: 9, teeth: 0.9, bite: 0.8, tongue: 0, smile: 0, force: 1.7 },
-  T: { w: 25, o: 9, round: 0.15, top: 5, low: 7, teeth: 0.55, bite: 0, tongue: 1.25, smile: 1.2, force: 2 },
-  f: { w: 24, o: 5, round: 0.1, top: 5, low: 3.8, teeth: 1.5, bite: 0, tongue: 0, smile: 1, force: 3.4 },
-  k: { w: 25, o: 11, round: 0.2, top: 5.4, low: 7.4, teeth: 0.5, bite: 0, tongue: 0.45, smile: 1, force: 1 },
-  i: { w: 31, o: 7, round: 0, top: 4.6, low: 6.2, teeth: 1, bite: 0.5, tongue: 0.3, smile: 4, force: 1.2 },
-  r: { w: 19, o: 9, round: 0.55, top: 6.6, low: 8.2, teeth: 0.5, bite: 0.2, tongue: 0.35, smile: 0, force: 1.3 },
-  s: { w: 28, o: 6, round: 0.05, top: 4.8, low: 6.4, teeth: 1.1, bite: 1, tongue: 0, smile: 2.6, force: 1.6 },
-  u: { w: 11.5, o: 8, round: 1, top: 8.4, low: 10, teeth: 0, bite: 0, tongue: 0.1, smile: -0.5, force: 1.8 },
-  "@": { w: 25, o: 13, round: 0.25, top: 5.4, low: 7.4, teeth: 0.5, bite: 0, tongue: 0.3, smile: 1, force: 1 },
-  a: { w: 25, o: 25, round: 0.4, top: 5.6, low: 7.6, teeth: 0.75, bite: 0.1, tongue: 0.25, smile: 1, force: 1.4 },
-  e: { w: 29, o: 14, round: 0.1, top: 5, low: 6.8, teeth: 0.9, bite: 0.1, tongue: 0.4, smile: 2.6, force: 1.2 },
-  E: { w: 27.5, o: 18, round: 0.2, top: 5.2, low: 7, teeth: 0.85, bite: 0.1, tongue: 0.35, smile: 1.8, force: 1.2 },
-  o: { w: 16, o: 17, round: 0.95, top: 7.6, low: 9.4, teeth: 0.1, bite: 0, tongue: 0.15, smile: -0.4, force: 1.6 },
-  O: { w: 19, o: 22, round: 0.8, top: 7, low: 8.8, teeth: 0.35, bite: 0, tongue: 0.2, smile: 0, force: 1.5 },
+  sil: { w: 22, o: 0, round: 0.1, top: 5.5, low: 6.5, teeth: 0, bite: 0, tongue: 0, smile: 4, force: 0.7 },
+  p: { w: 20.5, o: 0, round: 0.15, top: 3.6, low: 4.5, teeth: 0, bite: 0, tongue: 0, smile: 1, force: 4 },
+  t: { w: 22, o: 7.5, round: 0.15, top: 5.2, low: 6, teeth: 0.8, bite: 0.3, tongue: 0.8, smile: 1.3, force: 1.2 },
+  S: { w: 15, o: 8.5, round: 0.65, top: 7.5, low: 8, teeth: 0.9, bite: 0.8, tongue: 0, smile: 0, force: 1.7 },
+  T: { w: 22, o: 8.5, round: 0.15, top: 5, low: 6, teeth: 0.55, bite: 0, tongue: 1.25, smile: 1, force: 2 },
+  f: { w: 21.5, o: 5, round: 0.1, top: 5, low: 3.5, teeth: 1.5, bite: 0, tongue: 0, smile: 0.8, force: 3.4 },
+  k: { w: 22, o: 9.5, round: 0.2, top: 5.4, low: 6.5, teeth: 0.5, bite: 0, tongue: 0.45, smile: 0.8, force: 1 },
+  i: { w: 27.5, o: 6.5, round: 0, top: 4.6, low: 5.5, teeth: 1, bite: 0.5, tongue: 0.3, smile: 3.4, force: 1.2 },
+  r: { w: 17, o: 8.5, round: 0.55, top: 6.6, low: 7.5, teeth: 0.5, bite: 0.2, tongue: 0.35, smile: 0, force: 1.3 },
+  s: { w: 25, o: 5.5, round: 0.05, top: 4.8, low: 5.5, teeth: 1.1, bite: 1, tongue: 0, smile: 2.2, force: 1.6 },
+  u: { w: 10, o: 7.5, round: 1, top: 8.4, low: 9, teeth: 0, bite: 0, tongue: 0.1, smile: -0.4, force: 1.8 },
+  "@": { w: 22, o: 11, round: 0.25, top: 5.4, low: 6.5, teeth: 0.5, bite: 0, tongue: 0.3, smile: 0.8, force: 1 },
+  a: { w: 22, o: 21.5, round: 0.4, top: 5.6, low: 7, teeth: 0.75, bite: 0.1, tongue: 0.25, smile: 0.8, force: 1.4 },
+  e: { w: 26, o: 12, round: 0.1, top: 5, low: 6, teeth: 0.9, bite: 0.1, tongue: 0.4, smile: 2.2, force: 1.2 },
+  E: { w: 24.5, o: 15.5, round: 0.2, top: 5.2, low: 6, teeth: 0.85, bite: 0.1, tongue: 0.35, smile: 1.5, force: 1.2 },
+  o: { w: 14, o: 14.5, round: 0.95, top: 7.6, low: 8.5, teeth: 0.1, bite: 0, tongue: 0.15, smile: -0.3, force: 1.6 },
+  O: { w: 17, o: 19, round: 0.8, top: 7, low: 8, teeth: 0.35, bite: 0, tongue: 0.2, smile: 0, force: 1.5 },
 };
 const REACH = 0.065; // s over which shapes blend
 const LEAD = 0.015; // s by which the lips run ahead of the sound
@@ -60,11 +60,11 @@ function makeFace(visemes) {
   let blinkAt = 1800, glance = 0, drawn = "";
 
   function mouth(m) {
-    const up = -m.o * 0.36, down = m.o * 0.64, x = m.w * (0.5 + 0.42 * m.round), corner = -m.smile;
+    const up = -m.o * 0.36, down = m.o * 0.64, x = m.w * (0.5 + 0.28 * m.round), corner = -m.smile;
     const inner = `M${n(-m.w)} ${n(corner)}C${n(-x)} ${n(up * 1.32)} ${n(x)} ${n(up * 1.32)} ${n(m.w)} ${n(corner)}` +
       `C${n(x)} ${n(down * 1.32)} ${n(-x)} ${n(down * 1.32)} ${n(-m.w)} ${n(corner)}Z`;
     const wide = m.w + 3 + 2.5 * m.round, bow = 6.5 - 2.5 * m.round, peak = up - m.top, base = down + m.low;
-    const side = wide * (0.52 + 0.3 * m.round);
+    const side = wide * (0.52 + 0.2 * m.round);
     const lips = `M${n(-wide)} ${n(corner)}C${n(-side)} ${n(peak * 0.9)} ${n(-bow * 1.7)} ${n(peak)} ${n(-bow)} ${n(peak)}` +
       `Q0 ${n(peak + 3.2 - m.round)} ${n(bow)} ${n(peak)}C${n(bow * 1.7)} ${n(peak)} ${n(side)} ${n(peak * 0.9)} ${n(wide)} ${n(corner)}` +
       `C${n(side)} ${n(base * 1.12)} ${n(bow * 1.6)} ${n(base)} 0 ${n(base)}C${n(-bow * 1.6)} ${n(base)} ${n(-side)} ${n(base * 1.12)} ${n(-wide)} ${n(corner)}Z`;
@@ -72,13 +72,13 @@ function makeFace(visemes) {
     drawn = lips + inner;
     at("lips").setAttribute("d", lips);
     at("opening-path").setAttribute("d", inner);
-    const seam = m.o < 3 ? `M${n(-m.w)} ${n(corner)}Q0 ${n(2 + m.smile * 0.5)} ${n(m.w)} ${n(corner)}` : "";
+    const seam = m.o < 3 ? `M${n(-m.w)} ${n(corner)}Q0 ${n(1.5 + m.smile * 0.6)} ${n(m.w)} ${n(corner)}` : "";
     at("seam").setAttribute("d", seam);
     at("teeth-top").setAttribute("y", n(up - 6));
     at("teeth-top").setAttribute("height", n(Math.max(0, 6 + Math.min(7, m.o * 0.5) * m.teeth)));
     at("teeth-low").setAttribute("y", n(down - Math.min(3.4, m.o * 0.3) * m.bite + (m.bite < 0.05 ? 9 : 0)));
     at("tongue").setAttribute("cy", n(down + 7 - m.tongue * Math.min(9, m.o * 0.62)));
-    const chin = m.o * 0.36, cheek = (m.w - 25) * 0.12;
+    const chin = m.o * 0.36, cheek = (m.w - 22) * 0.12;
     at("jaw").setAttribute("d", `M${n(67 - cheek)} 104C66 64 92 46 120 46C148 46 174 64 ${n(173 + cheek)} 104` +
       `C${n(174 + cheek)} ${n(138 + chin * 0.4)} 152 ${n(184 + chin)} 120 ${n(184 + chin)}C88 ${n(184 + chin)} ${n(66 - cheek)} ${n(138 + chin * 0.4)} ${n(67 - cheek)} 104Z`);
   }

@@ -14,9 +14,9 @@ function showTotals(data) {
   const late = totals.late === 0 ? "none of them late" : `${totals.late} of them late`;
   const tiles = [
     ["Turns", totals.turns, ""],
-    ["Interruptions", totals.interruptions, "each stopped the voice at once"],
-    ["Voice to voice, p50", timing(totals.voice_to_voice), "end of speech to first sound"],
-    ["Without the silence, p50", timing(totals.work), "the part that is computing"],
+    ["Interruptions", totals.interruptions, "what was not heard is struck out"],
+    ["Voice to voice", timing(totals.voice_to_voice), "median, end of speech to first sound"],
+    ["Of that, computing", timing(totals.work), "median, without the silence waited for"],
     ["Mouth shapes", totals.visemes.toLocaleString("en"), late],
     ["Tool calls", totals.tools, ""],
   ];

@@ -19,6 +19,7 @@ function makePlayer(data) {
   const at = (id) => document.getElementById(id);
   const audio = loadSound(), wave = at("wave"), canvas = at("canvas"), play = at("play");
   const colours = {};
+  const loudest = Math.max(25, ...data.peaks.user, ...data.peaks.assistant);
   let pending = null, stale = true;
 
   // A seek takes a moment; until it is done the page shows where it goes.
@@ -89,7 +90,7 @@ function makePlayer(data) {
     const pitch = width < 500 ? 3 : 4, count = Math.floor(width / pitch);
     for (let bar = 0; bar < count; bar++) {
       const from = Math.floor((bar * peaks.length) / count), to = Math.max(from + 1, Math.floor(((bar + 1) * peaks.length) / count));
-      const peak = Math.max(...peaks.slice(from, to)), tall = Math.max(1.5, (peak / 100) * height);
+      const peak = Math.max(...peaks.slice(from, to)), tall = Math.max(1.5, (peak / loudest) * height);
       pen.fillStyle = colours[(bar + 0.5) / count <= now ? side : `${side}-pale`];
       pen.beginPath();
       pen.roundRect(bar * pitch, middle - tall / 2, pitch - 1.4, tall, 1.3);

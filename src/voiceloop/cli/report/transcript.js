@@ -29,7 +29,7 @@ function makeTranscript(data, player) {
   }
 
   function toolCard(line) {
-    const card = element("div", line.error ? "tool failed" : "tool"), call = element("p", "call");
+    const card = element("div", line.error ? "call-card failed" : "call-card"), call = element("p", "call-text");
     call.append(element("span", "name", line.name), "(");
     Object.entries(line.arguments).forEach(([name, value], index) => {
       if (index) call.append(", ");
@@ -62,7 +62,7 @@ function makeTranscript(data, player) {
   }
   words.sort((a, b) => a.start - b.start);
 
-  let reading = 0, current = null;
+  let reading = -Infinity, current = null;
   for (const name of ["wheel", "touchmove", "pointerdown"]) list.addEventListener(name, () => { reading = performance.now(); }, { passive: true });
 
   return function follow(now, stamp) {
