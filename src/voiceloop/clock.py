@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import attrs
 from anyio import current_time as now
 
-__all__ = ("Source", "new_id", "now", "outside_work", "random", "reset", "use", "utcnow")
+__all__ = ("Source", "new_id", "now", "outside_work", "random", "reset", "simulated", "use", "utcnow")
 
 
 @attrs.define(eq=False)
@@ -66,3 +66,8 @@ def outside_work() -> AbstractContextManager[object]:
     hold: Callable[[], AbstractContextManager[object]] | None
     hold = getattr(asyncio.get_running_loop(), "outside_work", None)
     return hold() if hold is not None else nullcontext()
+
+
+def simulated() -> bool:
+    """Whether the running loop's time is virtual, so that durations are no measurements."""
+    return hasattr(asyncio.get_running_loop(), "outside_work")

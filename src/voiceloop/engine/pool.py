@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from voiceloop.engine.supervisor import Supervisor
-from voiceloop.errors import SessionEnded
+from voiceloop.errors import SessionClosed
 from voiceloop.interfaces import Resources
 
 T = TypeVar("T")
@@ -33,12 +33,12 @@ class Pool(Resources):
     async def get(self, key: Hashable, open: Callable[[], AbstractAsyncContextManager[T]]) -> T:
         """See :meth:`Resources.get`."""
         if self._closed:
-            raise SessionEnded("the pool is closed", doing="opening a shared resource")
+            raise SessionClosed("the pool is closed", doing="opening a shared resource")
         if key not in self._open:
             self._open[key] = _Resource(open)
         resource = self._open[key]
         try:
-            return cast(T, await resource.value())
+            return cast("T", await resource.value())
         except BaseException:
             if resource.failed and self._open.get(key) is resource:
                 del self._open[key]
@@ -109,7 +109,7 @@ class _Resource:
     async def close(self) -> None:
         self.leave()
         if self._opened is not None:
-            await asyncio.wait({self._opened})
+            await asyncio.gather(self._opened, return_exceptions=True)
         await self._supervisor.join(_CLOSE_TIMEOUT)
 
 

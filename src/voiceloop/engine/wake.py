@@ -10,34 +10,34 @@ from voiceloop import clock
 
 
 class Wake:
-    """A flag that one task waits for; waiting takes it down again. Setting it is free when nobody waits."""
+    """A flag to wait for; waking takes it down again. Setting it is cheap when nobody waits."""
 
-    __slots__ = ("_set", "_waiter")
+    __slots__ = ("_set", "_waiters")
 
     def __init__(self) -> None:
         self._set = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     def set(self) -> None:
-        """Wake the waiter, now or when it next waits."""
+        """Wake who waits, or who next waits."""
         self._set = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        for waiter in self._waiters:
+            _release(waiter)
 
-    async def wait(self, until: float = inf) -> bool:
-        """Wait for the flag, at most to the time ``until``; whether it was set. Cancelling loses nothing."""
+    async def wait(self, until: float = inf) -> None:
+        """Wait for the flag, at most to the time ``until``. Cancelling loses nothing."""
         if not self._set:
             loop = asyncio.get_running_loop()
-            self._waiter = waiter = loop.create_future()
+            waiter = loop.create_future()
+            self._waiters.append(waiter)
             timer = loop.call_at(until, _release, waiter) if until < inf else None
             try:
                 await waiter
             finally:
-                self._waiter = None
+                self._waiters.remove(waiter)
                 if timer is not None:
                     timer.cancel()
-        was_set, self._set = self._set, False
-        return was_set
+        self._set = False
 
 
 def _release(waiter: asyncio.Future[None]) -> None:

@@ -22,7 +22,7 @@ class Resources(abc.ABC):
         """The resource under ``key``: opened on first use by entering ``open()``, and left when the pool closes.
 
         Concurrent callers wait for the same opening. If opening fails, the error is raised to all of them and the
-        next call tries again. Raises SessionEnded when the pool is closed.
+        next call tries again. Raises SessionClosed when the pool is closed.
         """
 
     @abc.abstractmethod

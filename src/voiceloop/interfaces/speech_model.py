@@ -82,9 +82,14 @@ class Pause:
 
 @frozen
 class EndOfTurn:
-    """The user's turn is over and is in the history: answer it, as turn ``turn``."""
+    """The user's turn is over and is in the history: answer it, as turn ``turn``; None: there is nothing to answer.
 
-    turn: int
+    ``final`` False: the answer is only being prepared, the user may still go on; an EndOfTurn without a turn or a Cut
+    of this one follows.
+    """
+
+    turn: int | None
+    final: bool = True
 
 
 @frozen
@@ -210,6 +215,20 @@ class ReplyWord:
 
 
 @frozen
+class ReplySpan:
+    """Characters ``start`` to ``end`` of the reply are spoken from ``ms`` on, to ``end_ms`` once it is known.
+
+    For voices without word times: a newer span with the same ``start`` replaces the older one.
+    """
+
+    reply: int
+    start: int
+    end: int
+    ms: float
+    end_ms: float | None = None
+
+
+@frozen
 class ReplyMarksUntil:
     """All marks before ``ms`` of the reply have been given."""
 
@@ -301,6 +320,7 @@ LinkEvent: TypeAlias = (
     | ReplyAudio
     | ReplyViseme
     | ReplyWord
+    | ReplySpan
     | ReplyMarksUntil
     | ReplyEnded
     | ReplyFailed

@@ -12,20 +12,15 @@ from voiceloop.errors import BadInput
 class Limits:
     """Bounds of one session; times in seconds. Reaching one is an event or an error, never silence.
 
-    ``connect``: opening the model. ``first_token``, ``token_gap``: a reasoner's first item and the gaps after it.
-    ``first_audio``, ``audio_gap``: a synthesizer's. ``input_stall``: the model takes no audio. ``input_buffer``:
-    audio that may wait for the model. ``consumer_stall``: nobody takes events. ``signals``: events that may wait.
-    ``reply_ahead``: audio made ahead of the listener before synthesis waits. ``reply_audio``: the most audio of one
-    reply that may wait. ``close``: leaving the session. ``session``: the whole session (None: no limit), which then
-    ends politely. ``tool_steps``: calls in a row in one reply. ``suspicion``: a pause for a barge-in that nothing
-    confirms. ``settle``: waiting for the player's last word on what was heard.
+    ``connect``: opening the model. ``input_stall``: the model takes no audio. ``input_buffer``: audio that may wait
+    for the model. ``consumer_stall``: nobody takes events. ``signals``: events that may wait. ``reply_ahead``: audio
+    made ahead of the listener before synthesis waits. ``reply_audio``: the most audio of one reply that may wait.
+    ``close``: leaving the session. ``session``: the whole session (None: no limit), which then ends politely.
+    ``suspicion``: a pause for a barge-in that nothing confirms. ``settle``: waiting for the player's last word on what
+    was heard.
     """
 
     connect: float = 10.0
-    first_token: float = 20.0
-    token_gap: float = 15.0
-    first_audio: float = 10.0
-    audio_gap: float = 10.0
     input_stall: float = 5.0
     input_buffer: float = 10.0
     consumer_stall: float = 30.0
@@ -34,7 +29,6 @@ class Limits:
     reply_audio: float = 300.0
     close: float = 5.0
     session: float | None = None
-    tool_steps: int = 8
     suspicion: float = 1.0
     settle: float = 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 
 from attrs import define, field, frozen
@@ -113,6 +114,17 @@ class Script:
     complete: bool = False
     speaks: bool = True
 
+    def spoken(self) -> list[tuple[str, float]]:
+        """The words and when each is spoken, in ms; spread evenly where the voice tells no times."""
+        if self.words:
+            return [(self.said[word.start : word.end], word.ms) for word in self.words]
+        return [
+            (self.said[span.start + match.start() : span.start + match.end()], span.ms + match.start() * pace)
+            for span in self.spans
+            for pace in (_pace(span),)
+            for match in re.finditer(r"\S+", self.said[span.start : span.end])
+        ]
+
     def heard(self, position_ms: float, total_ms: float) -> tuple[str, bool]:
         """The prefix of ``said`` that was heard at ``position_ms`` of ``total_ms``, and whether it is exact.
 
@@ -160,6 +172,12 @@ class Script:
         while end < len(self.said) and not (self.said[end].isspace() or self.said[end].isalnum()):
             end += 1
         return end
+
+
+def _pace(span: SpokenAt) -> float:
+    if span.end_ms is None:
+        return _MS_PER_CHARACTER
+    return (span.end_ms - span.ms) / max(span.end - span.start, 1)
 
 
 def heard(script: Script, playhead: Playhead, now: float, *, total_ms: float) -> Heard:

@@ -10,11 +10,11 @@ import attrs
 from attrs import define, field, frozen
 
 from voiceloop.audio import AudioFormat
-from voiceloop.events import AudioChunk, ReplyText, Viseme, Word
+from voiceloop.events import AudioChunk, ReplyText, TurnStarted, Viseme, Word
 from voiceloop.rules.playout import Playhead
 
 Visemes: TypeAlias = Literal["off", "prompt", "synced"]
-Piece: TypeAlias = ReplyText | Viseme | Word | AudioChunk
+Piece: TypeAlias = TurnStarted | ReplyText | Viseme | Word | AudioChunk
 
 _LONGEST_CHUNK_MS = 100
 _TICK = 1e-6
@@ -38,11 +38,15 @@ class Pacing:
 
 @define
 class Track:
-    """One turn on its way out. Fed with what the model makes, asked for what may leave now; ``held`` stops it."""
+    """One turn on its way out: fed with what the model makes, asked for what may leave now. ``held`` stops it.
+
+    ``opening`` leaves first; text leaves at once, audio when :class:`Pacing` lets it, its marks just before it.
+    """
 
     turn: int
     pacing: Pacing
     playhead: Playhead
+    opening: TurnStarted | None = None
     held: bool = False
     ended: bool = False
     released: int = 0
@@ -92,12 +96,15 @@ class Track:
     @property
     def drained(self) -> bool:
         """All that will ever come has left."""
-        return self.ended and not (self._audio or self._texts or self._marks)
+        return self.ended and not (self.opening or self._audio or self._texts or self._marks)
 
     def next(self, now: float) -> Piece | float | None:
         """What may leave at ``now``; or the time to ask again; or None: not before something else happens."""
         if self.held:
             return None
+        if self.opening is not None:
+            opening, self.opening = self.opening, None
+            return opening
         if self._texts:
             return self._texts.popleft()
         samples = self._ready()

@@ -1,0 +1,180 @@
+"""One session's link to a cascade: the recognizer's stream, and at most one reply in the making."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+
+from voiceloop.cascade.boxes import Box, blame
+from voiceloop.cascade.reply import GREETING, Deadlines, Reply
+from voiceloop.engine.supervisor import bare
+from voiceloop.errors import ProviderUnavailable
+from voiceloop.interfaces import (
+    Command,
+    Cut,
+    EndOfTurn,
+    Expectation,
+    Link,
+    LinkContext,
+    LinkEvent,
+    ListenConfig,
+    Listening,
+    ModelUsage,
+    Pause,
+    Prompt,
+    Reasoner,
+    Recognizer,
+    RecognizerUsage,
+    ReplyEnded,
+    ReplyFailed,
+    Say,
+    Synthesizer,
+    ToolResult,
+    Update,
+    UserText,
+)
+
+
+@asynccontextmanager
+async def open_link(
+    recognizer: Recognizer, reasoner: Reasoner, synthesizer: Synthesizer, deadlines: Deadlines, context: LinkContext
+) -> AsyncIterator[Link]:
+    """Open the recognizer's stream and join the three parts."""
+    with blame(recognizer.name, "opening its stream"):
+        opening = recognizer.open(ListenConfig(resources=context.resources))
+    async with opening as listening, anyio.create_task_group() as children:
+        link = CascadeLink(recognizer, reasoner, synthesizer, deadlines, context, listening, children)
+        await link.start()
+        yield link
+        children.cancel_scope.cancel()
+
+
+class CascadeLink(Link):
+    """See :class:`Link`."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        reasoner: Reasoner,
+        synthesizer: Synthesizer,
+        deadlines: Deadlines,
+        context: LinkContext,
+        listening: Listening,
+        children: TaskGroup,
+    ) -> None:
+        self._recognizer = recognizer
+        self._reasoner = reasoner
+        self._synthesizer = synthesizer
+        self._deadlines = deadlines
+        self._context = context
+        self._listening = listening
+        self._children = children
+        self._out: Box[LinkEvent] = Box()
+        self._reply: tuple[Reply, anyio.CancelScope] | None = None
+        self._expected: Expectation | None = None
+        self._expects = False
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._expect()
+        self._children.start_soon(self._listen, name="recognizer reader")
+
+    async def _listen(self) -> None:
+        name = self._recognizer.name
+        error: BaseException = ProviderUnavailable(
+            "ended its stream", provider=name, doing="listening", retryable=True
+        )
+        try:
+            with blame(name, "listening"):
+                async for item in self._listening:
+                    if isinstance(item, RecognizerUsage):
+                        self._out.add(ModelUsage(provider=name, amounts=item.amounts))
+                    else:
+                        self._out.add(item)
+        except Exception as failure:  # noqa: BLE001 - raised by the iterator, after what came before
+            error = failure
+        self._out.close(error)
+
+    # ------------------------------------------------------------ Link
+
+    async def send_audio(self, pcm: bytes) -> None:
+        """See :meth:`Link.send_audio`."""
+        with blame(self._recognizer.name, "taking audio"):
+            await self._listening.send_audio(pcm)
+
+    async def send(self, command: Command) -> None:
+        """See :meth:`Link.send`."""
+        match command:
+            case Pause():
+                await self._flush(end_of_turn=False)
+            case EndOfTurn(turn=turn, final=final):
+                if turn is not None:
+                    self._begin(turn, lambda reply: reply.answer())
+                if final:
+                    await self._flush(end_of_turn=True)
+            case UserText(turn=int(turn)):
+                self._begin(turn, lambda reply: reply.answer())
+            case Prompt(turn=turn, text=text):
+                self._begin(turn, lambda reply: reply.answer(text or GREETING))
+            case Say(turn=turn, text=text):
+                self._begin(turn, lambda reply: reply.recite(text))
+            case ToolResult():
+                if self._reply is not None:
+                    self._reply[0].result(command)
+            case Cut(turn=turn):
+                if self._reply is not None and self._reply[0].number == turn:
+                    self._stop()
+                await self._expect()
+            case UserText() | Update():
+                pass
+
+    def __aiter__(self) -> AsyncIterator[LinkEvent]:
+        return self
+
+    async def __anext__(self) -> LinkEvent:
+        if self._expects:
+            self._expects = False
+            await self._expect()
+        event = await self._out.__anext__()
+        self._expects = isinstance(event, ReplyEnded)
+        return event
+
+    # ------------------------------------------------------------ inside
+
+    async def _flush(self, *, end_of_turn: bool) -> None:
+        with blame(self._recognizer.name, "finishing a transcript"):
+            await self._listening.flush(end_of_turn=end_of_turn)
+
+    async def _expect(self) -> None:
+        """Tell the recognizer what the user may say next, where the reasoner knows."""
+        with blame(self._reasoner.name, "telling what may be said"):
+            expected = self._reasoner.expect(self._context.history(self._reasoner.capabilities.history))
+        if expected != self._expected:
+            self._expected = expected
+            with blame(self._recognizer.name, "taking an expectation"):
+                await self._listening.expect(expected)
+
+    def _begin(self, turn: int, make: Callable[[Reply], Awaitable[None]]) -> None:
+        self._stop()
+        reply = Reply(turn, self._reasoner, self._synthesizer, self._deadlines, self._context, self._out.add)
+        scope = anyio.CancelScope()
+        self._reply = (reply, scope)
+        self._children.start_soon(self._make, reply, scope, make, name=f"reply {turn}")
+
+    async def _make(self, reply: Reply, scope: anyio.CancelScope, make: Callable[[Reply], Awaitable[None]]) -> None:
+        with scope:
+            try:
+                await make(reply)
+            except Exception as failure:
+                error = bare(failure)
+                if not isinstance(error, Exception):
+                    raise
+                self._out.add(ReplyFailed(reply=reply.number, error=error))
+
+    def _stop(self) -> None:
+        if self._reply is not None:
+            self._reply[1].cancel()
+            self._reply = None

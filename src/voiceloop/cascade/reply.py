@@ -1,0 +1,249 @@
+"""Makes one reply: the reasoner writes, the segmenter cuts, the voice speaks, all at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import anyio
+from attrs import frozen
+
+from voiceloop import clock
+from voiceloop.cascade.boxes import Box, Patience, blame
+from voiceloop.cascade.voice import ReplyVoice, Spoken
+from voiceloop.conversation import Message, TextPart
+from voiceloop.engine.wake import Wake
+from voiceloop.errors import ProviderMisbehaved
+from voiceloop.interfaces import (
+    LinkContext,
+    LinkEvent,
+    ModelToolCall,
+    ModelUsage,
+    Reasoner,
+    ReasonerRequest,
+    ReasonerUsage,
+    ReplyEnded,
+    ReplyStarted,
+    ReplyTextDelta,
+    SpeakConfig,
+    Synthesizer,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+)
+from voiceloop.rules.segmentation import Piece, Segmenter
+
+GREETING = "(The conversation begins. Greet the user.)"
+
+
+@frozen
+class Deadlines:
+    """How long a cascade waits for its providers, in seconds, and how often a reply may call tools in a row."""
+
+    first_token: float = 20.0
+    token_gap: float = 15.0
+    first_audio: float = 10.0
+    audio_gap: float = 10.0
+    tool_steps: int = 8
+
+
+class Reply:
+    """One reply in the making; cancelled with the task that runs :meth:`answer` or :meth:`recite`."""
+
+    def __init__(
+        self,
+        number: int,
+        reasoner: Reasoner,
+        synthesizer: Synthesizer,
+        deadlines: Deadlines,
+        context: LinkContext,
+        emit: Callable[[LinkEvent], None],
+    ) -> None:
+        self.number = number
+        self._reasoner = reasoner
+        self._synthesizer = synthesizer
+        self._deadlines = deadlines
+        self._context = context
+        self._emit = emit
+        self._settings = context.settings()
+        self._clauses: Box[Spoken] = Box(size=2)
+        self._written = ""
+        self._pending: set[str] = set()
+        self._answered = Wake()
+
+    def result(self, result: ToolResult) -> None:
+        """A tool that this reply called has answered; the conversation holds the result already."""
+        self._pending.discard(result.call)
+        self._answered.set()
+
+    async def answer(self, prompt: str | None = None) -> None:
+        """Ask the reasoner, as often as it calls tools. ``prompt``: an instruction that is not part of the history."""
+        async with self._speaking():
+            for _ in range(self._deadlines.tool_steps):
+                if not await self._step(prompt):
+                    return
+                while self._pending:
+                    await self._answered.wait()
+            raise ProviderMisbehaved(
+                f"called tools {self._deadlines.tool_steps} times in one reply",
+                provider=self._reasoner.name,
+                doing="replying",
+                hint="See the tools' results, or raise the Cascade's deadlines.tool_steps.",
+            )
+
+    async def recite(self, text: str) -> None:
+        """Speak exactly ``text``."""
+        async with self._speaking():
+            writer = _Writer(self)
+            await writer.push(text)
+            await writer.finish()
+
+    def _speaking(self) -> _Speaking:
+        self._emit(ReplyStarted(reply=self.number, turn=self.number))
+        voice = None
+        if self._settings.speak:
+            voice = ReplyVoice(
+                self.number,
+                self._synthesizer,
+                SpeakConfig(self._context.resources, self._context.want, self._settings.voice),
+                first_audio=self._deadlines.first_audio,
+                audio_gap=self._deadlines.audio_gap,
+                emit=self._emit,
+                room=self._context.room,
+            )
+        return _Speaking(self, voice)
+
+    async def _step(self, prompt: str | None) -> bool:
+        """One request; whether it called tools."""
+        name, waits = self._reasoner.name, self._deadlines
+        request, writer, calls = self._request(prompt), _Writer(self), False
+        with (
+            blame(name, "replying"),
+            Patience(waits.first_token, waits.token_gap, provider=name, doing="replying") as patience,
+        ):
+            async with self._reasoner.reply(request) as items:
+                async for item in items:
+                    match item:
+                        case TextDelta(text=text):
+                            if self._clauses.full:
+                                patience.pause()
+                            await writer.push(text)
+                        case ToolCall(call=call, name=tool, arguments=arguments):
+                            calls = True
+                            self._pending.add(call)
+                            self._emit(ModelToolCall(self.number, 0, call, tool, arguments))
+                        case ReasonerUsage(amounts=amounts):
+                            self._emit(ModelUsage(provider=name, amounts=amounts, reply=self.number))
+                        case _:
+                            pass
+                    patience.fed()
+        await writer.finish()
+        return calls
+
+    def _request(self, prompt: str | None) -> ReasonerRequest:
+        settings, limits = self._settings, self._reasoner.capabilities.history
+        messages = self._context.history(limits)
+        if prompt is not None:
+            part = TextPart(prompt)
+            if messages and messages[-1].role == "user":
+                messages = (*messages[:-1], Message("user", (*messages[-1].parts, part)))
+            else:
+                messages = (*messages, Message("user", (part,)))
+        return ReasonerRequest(
+            messages=messages,
+            resources=self._context.resources,
+            instructions=settings.instructions,
+            tools=settings.tools if limits.tools else (),
+            temperature=settings.temperature,
+        )
+
+    # ------------------------------------------------------------ the writer's side
+
+    def write(self, text: str) -> None:
+        """Tell the session of more text."""
+        self._written += text
+        self._emit(ReplyTextDelta(reply=self.number, text=text))
+
+    @property
+    def written(self) -> str:
+        """The text so far."""
+        return self._written
+
+    async def hand(self, pieces: list[Piece], base: int) -> None:
+        """Hand clauses to the voice; waits when it has enough of them."""
+        for piece in pieces:
+            if self._settings.speak:
+                await self._clauses.put(Spoken(piece, base, clock.now()))
+
+    def hand_now(self, pieces: list[Piece], base: int) -> None:
+        """As :meth:`hand`, from a timer."""
+        for piece in pieces:
+            if self._settings.speak:
+                self._clauses.add(Spoken(piece, base, clock.now()))
+
+    async def speak(self, voice: ReplyVoice) -> None:
+        """Run ``voice`` on the clauses handed to it."""
+        await voice.run(self._clauses)
+
+    def close(self) -> None:
+        """No more clauses."""
+        self._clauses.close()
+
+    def ended(self) -> None:
+        """All of it was given out."""
+        self._emit(ReplyEnded(reply=self.number))
+
+
+class _Speaking:
+    """Around the writing of a reply: the voice runs beside it, and the reply has ended when both have."""
+
+    def __init__(self, reply: Reply, voice: ReplyVoice | None) -> None:
+        self._reply = reply
+        self._voice = voice
+        self._children = anyio.create_task_group()
+
+    async def __aenter__(self) -> None:
+        await self._children.__aenter__()
+        if self._voice is not None:
+            self._children.start_soon(self._reply.speak, self._voice)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._reply.close()
+        await self._children.__aexit__(kind, error, trace)  # type: ignore[arg-type]
+        if error is None:
+            self._reply.ended()
+
+
+class _Writer:
+    """The text of one request on its way to the voice; a timer may cut its first clause."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._segmenter = Segmenter()
+        self._base = len(reply.written)
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def push(self, text: str) -> None:
+        if not text:
+            return
+        if self._base == len(self._reply.written) and self._joins(text):
+            self._reply.write(" ")
+            self._base += 1
+        self._reply.write(text)
+        pieces = self._segmenter.push(text, clock.now())
+        if self._timer is None and self._segmenter.deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(self._segmenter.deadline, self._tick)
+        await self._reply.hand(pieces, self._base)
+
+    def _joins(self, text: str) -> bool:
+        """Whether the text before a tool call and the text after it would run together."""
+        before = self._reply.written
+        return bool(before) and not before[-1].isspace() and not text[0].isspace()
+
+    def _tick(self) -> None:
+        self._reply.hand_now(self._segmenter.tick(clock.now()), self._base)
+
+    async def finish(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._reply.hand(self._segmenter.finish(), self._base)

@@ -1,0 +1,63 @@
+"""Keeps the conversation: loads it from a memory and writes settled entries back, in order, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from voiceloop.conversation import Conversation
+from voiceloop.engine.wake import Wake
+from voiceloop.errors import VoiceloopError
+from voiceloop.interfaces import Memory
+
+_DEADLINE = 10.0
+
+
+class Keeper:
+    """Writes to ``memory`` from a task of its own; ``trouble(text)`` is called when that fails."""
+
+    def __init__(self, memory: Memory | None, conversation_id: str, trouble: Callable[[str], None]) -> None:
+        self._memory = memory
+        self._id = conversation_id
+        self._trouble = trouble
+        self._conversation = Conversation()
+        self._kept = 0
+        self._more = Wake()
+
+    async def load(self) -> Conversation:
+        """The conversation so far, to go on with."""
+        if self._memory is not None:
+            with anyio.fail_after(_DEADLINE):
+                self._conversation = Conversation(await self._memory.load(self._id))
+            self._kept = self._conversation.settled
+        return self._conversation
+
+    def settled(self) -> None:
+        """Some entries may have become final."""
+        self._more.set()
+
+    async def run(self) -> None:
+        """Write what is final, as it becomes so; never returns."""
+        while self._memory is not None:
+            await self._more.wait()
+            await self._write(self._memory)
+
+    async def finish(self) -> None:
+        """Write all that is left."""
+        self._conversation.finish()
+        if self._memory is not None:
+            await self._write(self._memory)
+
+    async def _write(self, memory: Memory) -> None:
+        final = self._conversation.settled
+        if final <= self._kept:
+            return
+        entries = self._conversation.entries[self._kept : final]
+        try:
+            with anyio.fail_after(_DEADLINE):
+                await memory.append(self._id, entries, after=self._kept)
+        except (VoiceloopError, OSError) as failure:
+            self._trouble(f"{type(memory).__name__} could not keep {len(entries)} entries: {failure}")
+        else:
+            self._kept = final

@@ -1,0 +1,187 @@
+"""The two lanes on which events leave a session, and their iterators.
+
+The reply lane keeps its order; the signal lane overtakes it. Pacing is the tracks' (``rules.timeline``): nothing here
+runs by itself, an iterator that waits is woken by what comes or by the time at which the next audio may leave.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Literal, TypeAlias
+
+import anyio
+import attrs
+
+from voiceloop import clock
+from voiceloop.engine.wake import Wake
+from voiceloop.events import Event, Notice, SessionEnded, Transcript, TurnEnded
+from voiceloop.interfaces import Observer
+from voiceloop.rules.timeline import Track
+
+Side: TypeAlias = Literal["both", "signals", "replies"]
+
+
+class Lanes:
+    """What waits to leave. ``released(event)`` and ``drained(track)`` are called as the reply lane moves."""
+
+    def __init__(
+        self,
+        *,
+        observers: Sequence[Observer],
+        released: Callable[[Event], None],
+        drained: Callable[[Track], None],
+    ) -> None:
+        self._signals: deque[Event] = deque()
+        self._replies: deque[Track | TurnEnded] = deque()
+        self._observers = list(observers)
+        self._released = released
+        self._drained = drained
+        self._began = clock.now()
+        self._taken = self._began
+        self._wakes = {side: Wake() for side in ("both", "signals", "replies")}
+        self._busy: set[str] = set()
+        self._ending: SessionEnded | None = None
+        self._room = Wake()
+
+    # ------------------------------------------------------------ in
+
+    def signal(self, event: Event) -> None:
+        """Send ``event`` ahead of the reply lane. A newer partial transcript replaces one that nobody took yet."""
+        if self._ending is not None:
+            return
+        if not self._signals and not self._waiting:
+            self._taken = clock.now()
+        event = attrs.evolve(event, at=self._now())
+        if isinstance(event, Transcript) and not event.final and self._signals:
+            newest = self._signals[-1]
+            if isinstance(newest, Transcript) and newest.utterance == event.utterance and not newest.final:
+                self._signals[-1] = event
+                return
+        self._signals.append(event)
+        self._wakes["both"].set()
+        self._wakes["signals"].set()
+
+    def add(self, item: Track | TurnEnded) -> None:
+        """Put a turn, or its end, behind what is in the reply lane."""
+        self._replies.append(item)
+        self.moved()
+
+    def moved(self) -> None:
+        """The tracks changed: look again what may leave."""
+        self._wakes["both"].set()
+        self._wakes["replies"].set()
+
+    def purge(self, track: Track) -> None:
+        """Forget all of a turn that has not left."""
+        if track in self._replies:
+            self._replies.remove(track)
+        self.moved()
+        self._room.set()
+
+    def close(self, event: SessionEnded) -> None:
+        """Nothing more will come; ``event`` leaves last."""
+        if self._ending is None:
+            self._ending = event
+            for item in self._replies:
+                if isinstance(item, Track):
+                    item.held = False
+                    item.end()
+            self.moved()
+            self._wakes["signals"].set()
+
+    # ------------------------------------------------------------ out
+
+    async def next(self, side: Side) -> Event | None:
+        """The next event of ``side``; None after the last. Cancelling loses nothing.
+
+        Raises anyio.BusyResourceError while another task waits for the same lane.
+        """
+        lanes = {"signals", "replies"} if side == "both" else {side}
+        if lanes & self._busy:
+            raise anyio.BusyResourceError("iterating over the session's events")
+        while True:
+            if side != "replies" and self._signals:
+                return self._leave(self._signals.popleft())
+            when = inf
+            if side != "signals":
+                got = self._next_reply()
+                if isinstance(got, float):
+                    when = got
+                elif got is not None:
+                    return self._leave(got)
+            if self._ending is not None and (side == "signals" or not self._replies):
+                return self._last(side)
+            self._busy |= lanes
+            try:
+                await self._wakes[side].wait(when)
+            finally:
+                self._busy -= lanes
+
+    def _next_reply(self) -> Event | float | None:
+        now = clock.now()
+        while self._replies:
+            head = self._replies[0]
+            if isinstance(head, TurnEnded):
+                self._replies.popleft()
+                return attrs.evolve(head, at=self._now())
+            piece = head.next(now)
+            if piece is None or isinstance(piece, float):
+                if not head.drained:
+                    return piece
+                self._replies.popleft()
+                self._drained(head)
+                continue
+            self._room.set()
+            return attrs.evolve(piece, at=self._now())
+        return None
+
+    def _leave(self, event: Event) -> Event:
+        self._taken = clock.now()
+        self._released(event)
+        for observer in tuple(self._observers):
+            try:
+                observer.event(event)
+            except Exception as error:  # noqa: BLE001 - a watcher's bug must not end the conversation; it is told
+                self._observers.remove(observer)
+                text = f"{type(observer).__name__} raised {type(error).__name__} and is told nothing more"
+                self.signal(Notice(code="observer-failed", text=text))
+        return event
+
+    def _last(self, side: Side) -> Event | None:
+        ending, done = self._ending, "closed"
+        if side == "replies" or ending is None or done in self._busy:
+            return None
+        self._busy.add(done)
+        return self._leave(attrs.evolve(ending, at=self._now()))
+
+    # ------------------------------------------------------------ measures
+
+    def _now(self) -> float:
+        return round(clock.now() - self._began, 6)
+
+    @property
+    def _waiting(self) -> bool:
+        return bool(self._busy - {"closed"})
+
+    @property
+    def signals_waiting(self) -> int:
+        """Events in the signal lane that nobody took yet."""
+        return len(self._signals)
+
+    @property
+    def waiting_ms(self) -> float:
+        """Audio in the reply lane that has not left."""
+        return sum(item.waiting_ms for item in self._replies if isinstance(item, Track))
+
+    def stalled_for(self, now: float) -> float:
+        """How long, in seconds, something could have been taken while nobody asked."""
+        if self._waiting or not (self._signals or self._replies):
+            return 0.0
+        return now - self._taken
+
+    async def room(self, ahead_ms: float) -> None:
+        """Wait until less than ``ahead_ms`` of audio waits in the reply lane."""
+        while self.waiting_ms > ahead_ms:
+            await self._room.wait()

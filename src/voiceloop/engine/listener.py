@@ -1,0 +1,318 @@
+"""The user's side: voice activity and recognized words become utterances, each committed once."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from voiceloop import clock
+from voiceloop.engine.wake import Timers
+from voiceloop.interfaces import Final, Partial, Silent, Speaking, TurnOver, TurnSignal, TurnState
+from voiceloop.rules import endpointing
+from voiceloop.rules.endpointing import Endpointing, Evidence
+from voiceloop.rules.transcripts import Revised, Transcripts, Utterance
+
+CONFIRM_MS = 250.0
+"""Speech that long, over a reply, is an interruption."""
+
+_GAP = 0.3
+_AT_ONCE = Endpointing(complete_ms=0, default_ms=0, unfinished_ms=0)
+
+
+class Ears(abc.ABC):
+    """Who is told what the user does; all synchronous."""
+
+    @abc.abstractmethod
+    def user(self, happened: str, ms: float) -> None:
+        """ "started", "suspect", "confirm", "paused" or "ended" at ``ms`` of the input."""
+
+    @abc.abstractmethod
+    def words(self, utterance: Utterance) -> None:
+        """The words of the running utterance changed."""
+
+    @abc.abstractmethod
+    def prepare(self, utterance: Utterance | None) -> None:
+        """An answer to ``utterance`` may be prepared; None: what was prepared is void."""
+
+    @abc.abstractmethod
+    def committed(self, utterance: Utterance, before: str | None, speech_ended: float) -> None:
+        """The utterance is over. ``before``: with what it was committed earlier, if it was reopened since."""
+
+    @abc.abstractmethod
+    def ignores(self, utterance: Utterance) -> str:
+        """Why the utterance is not the user's turn (an echo, say); empty: it is."""
+
+    @abc.abstractmethod
+    def revised(self, change: Revised) -> None:
+        """The words of a committed utterance were others."""
+
+
+@frozen
+class Hearing:
+    """How the listener decides. ``manual``: only ``end_turn`` ends a turn. ``eager``: answers are prepared early.
+    ``model_decides``: the speech model ends turns by itself. ``flushes``: a pause brings a final transcript."""
+
+    endpointing: Endpointing = Endpointing()
+    manual: bool = False
+    eager: bool = False
+    model_decides: bool = False
+    flushes: bool = False
+
+
+class Listener:
+    """Feeds a turn detector and the transcripts, and decides when an utterance is over."""
+
+    def __init__(self, hearing: Hearing, detector: TurnState | None, timers: Timers, ears: Ears) -> None:
+        self._hearing = hearing
+        self._detector = detector
+        self._timers = timers
+        self._ears = ears
+        self._transcripts = Transcripts()
+        self._timeline = _Timeline()
+        self._speaking = False
+        self._in_utterance = False
+        self._confirmed = False
+        self._speech_end_ms: float | None = None
+        self._flushing = False
+        self._ending = False
+        self._prepared: str | None = None
+
+    # ------------------------------------------------------------ audio
+
+    def audio(self, pcm: bytes, duration_ms: float, at: float) -> None:
+        """The next input, in the model's format, whose last sample was captured at ``at``."""
+        self._timeline.arrived(duration_ms, at)
+        if self._detector is not None:
+            signals = self._detector.audio(pcm)
+            if signals:
+                self._take(signals)
+
+    def _take(self, signals: Iterable[TurnSignal]) -> None:
+        for signal in signals:
+            match signal:
+                case Speaking(start_ms=ms, voiced_ms=voiced):
+                    self._speaks(self._timeline.of_detector(ms), voiced)
+                case Silent(since_ms=ms) if self._speaking:
+                    self._pauses(self._timeline.of_detector(ms))
+                case TurnOver():
+                    self.end_turn()
+                case _:
+                    pass
+
+    def _speaks(self, ms: float, voiced_ms: float) -> None:
+        if not self._speaking:
+            self._speaking, self._confirmed, self._speech_end_ms = True, False, None
+            self._timers.clear("endpoint")
+            self._timers.set("gap", clock.now() + _GAP, self._no_input)
+            self._void()
+            self._start(ms)
+            self._ears.user("suspect", ms)
+        if voiced_ms >= CONFIRM_MS and not self._confirmed:
+            self._confirmed = True
+            self._ears.user("confirm", ms)
+
+    def _start(self, ms: float) -> None:
+        if not self._in_utterance:
+            self._in_utterance = True
+            self._ears.user("started", ms)
+
+    def _pauses(self, ms: float) -> None:
+        self._speaking, self._speech_end_ms = False, ms
+        self._timers.clear("gap")
+        self._flushing = self._hearing.flushes
+        self._ears.user("paused", ms)
+        self.check()
+
+    def _no_input(self) -> None:
+        """Input stopped arriving while the user spoke: wall time counts as silence."""
+        missing_ms = self._timeline.missing_ms(clock.now(), _GAP)
+        if missing_ms and self._detector is not None:
+            self._take(self._detector.silence(missing_ms))
+        if self._speaking:
+            self._timers.set("gap", clock.now() + _GAP, self._no_input)
+
+    # ------------------------------------------------------------ words
+
+    def item(self, item: Partial | Final) -> None:
+        """What the recognizer says."""
+        if isinstance(item, Final):
+            self._flushing = False
+        before = self._transcripts.current
+        for change in self._transcripts.item(item):
+            if isinstance(change, Revised):
+                self._ears.revised(change)
+        now = self._transcripts.current
+        if now.text and (now.text != before.text or now.stable_chars != before.stable_chars):
+            if not self._in_utterance:
+                self._start(now.words[0].start_ms if now.words else self._timeline.ms)
+            if not self._speaking and self._speech_end_ms is None:
+                self._speech_end_ms = now.last_word_end_ms or self._timeline.ms
+            self._ears.words(now)
+        if self._detector is not None:
+            self._take(self._detector.transcript(item))
+        if (
+            isinstance(item, Final)
+            and not item.text
+            and not now.text
+            and self._hearing.flushes
+            and not self._speaking
+        ):
+            self._drop()
+        self.check()
+
+    # ------------------------------------------------------------ the end of an utterance
+
+    @property
+    def text(self) -> str:
+        """The words of the running utterance so far."""
+        return self._transcripts.current.text
+
+    @property
+    def busy(self) -> bool:
+        """Whether an utterance is going on or being decided."""
+        return self._in_utterance or self._ending
+
+    def end_turn(self) -> None:
+        """The user's turn is over, whoever says so."""
+        if self._ending:
+            return
+        self._ending, self._speaking = True, False
+        self._timers.clear("gap")
+        if self._speech_end_ms is None:
+            self._speech_end_ms = self._timeline.ms
+            self._flushing = self._hearing.flushes
+            self._ears.user("paused", self._speech_end_ms)
+        self.check()
+
+    def check(self) -> None:
+        """Decide whether the utterance is over, or when to ask again."""
+        self._timers.clear("endpoint")
+        if self._speech_end_ms is None or self._speaking or self._hearing.model_decides:
+            return
+        if self._hearing.manual and not self._ending:
+            return
+        evidence = self._evidence(self._speech_end_ms)
+        settings = _AT_ONCE if self._ending else self._hearing.endpointing
+        if self._hearing.eager and endpointing.eager(evidence, settings) and self._prepared != evidence.text:
+            self._void()
+            if not self._ears.ignores(self._transcripts.current):
+                self._prepared = evidence.text
+                self._ears.prepare(self._transcripts.current)
+        decision = endpointing.decide(evidence, settings)
+        if self._flushing and decision == "commit" and evidence.silence_ms < settings.give_up_ms:
+            self._check_in(settings.give_up_ms - evidence.silence_ms)
+        elif decision == "commit":
+            self._commit()
+        elif decision == "drop":
+            self._drop()
+        else:
+            self._check_again(evidence, settings)
+
+    def _check_again(self, evidence: Evidence, settings: Endpointing) -> None:
+        wait_ms = endpointing.next_check_ms(evidence, settings)
+        if self._hearing.eager and evidence.silence_ms < settings.eager_ms:
+            wait_ms = min(wait_ms or settings.eager_ms, settings.eager_ms - evidence.silence_ms)
+        if wait_ms is not None:
+            self._check_in(wait_ms)
+
+    def _check_in(self, ms: float) -> None:
+        self._timers.set("endpoint", clock.now() + ms / 1000, self.check)
+
+    def _evidence(self, speech_end_ms: float) -> Evidence:
+        current = self._transcripts.current
+        return Evidence(
+            silence_ms=max(0.0, (clock.now() - self._timeline.wall(speech_end_ms)) * 1000),
+            text=current.text,
+            last_word_end_ms=current.last_word_end_ms,
+            speech_end_ms=speech_end_ms,
+            has_final=current.final,
+            stable=bool(current.text) and current.stable,
+        )
+
+    def _commit(self) -> None:
+        ended = self._speech_end_ms
+        assert ended is not None
+        why_not = self._ears.ignores(self._transcripts.current)
+        if why_not:
+            self._drop()
+            return
+        done = self._transcripts.commit(ended)
+        self._over(ended)
+        self._prepared = None
+        if done is not None:
+            self._ears.committed(done.utterance, done.before, self._timeline.wall(ended))
+
+    def commit_by_model(self, ms: float | None = None) -> None:
+        """The speech model itself ended the user's turn."""
+        ended = self._timeline.ms if ms is None else ms
+        done = self._transcripts.commit(ended)
+        self._speaking = False
+        if self._in_utterance:
+            self._over(ended)
+        if done is not None:
+            self._ears.committed(done.utterance, done.before, self._timeline.wall(ended))
+
+    def _drop(self) -> None:
+        """Nothing was said after all."""
+        ended = self._timeline.ms if self._speech_end_ms is None else self._speech_end_ms
+        self._transcripts.drop()
+        self._void()
+        if self._in_utterance or self._ending:
+            self._over(ended)
+        self._ears.user("nothing", ended)
+
+    def _over(self, ended_ms: float) -> None:
+        self._timers.clear("endpoint")
+        told = self._in_utterance
+        self._in_utterance = self._ending = self._flushing = False
+        self._speech_end_ms = None
+        if told:
+            self._ears.user("ended", ended_ms)
+
+    def _void(self) -> None:
+        if self._prepared is not None:
+            self._prepared = None
+            self._ears.prepare(None)
+
+    def reopen(self) -> None:
+        """The user goes on: the last utterance and what follows are one."""
+        self._transcripts.reopen()
+        current = self._transcripts.current
+        if current.text:
+            self._ears.words(current)
+
+
+class _Timeline:
+    """Positions in the input, in ms, against the clock."""
+
+    def __init__(self) -> None:
+        self.ms = 0.0
+        self._at = clock.now()
+        self._arrived = self._at
+        self._fed_ms = 0.0
+        self._fed_before_ms = 0.0
+
+    def arrived(self, duration_ms: float, at: float) -> None:
+        """More input, whose end was captured at ``at``."""
+        self.ms += duration_ms
+        self._at, self._arrived = at, clock.now()
+        self._fed_before_ms = self._fed_ms
+
+    def wall(self, ms: float) -> float:
+        """When, on the clock, ``ms`` of the input was captured."""
+        return self._at - (self.ms - ms) / 1000
+
+    def of_detector(self, ms: float) -> float:
+        """A detector's time without the silence that was put in for missing input."""
+        return max(0.0, min(ms - self._fed_before_ms, self.ms))
+
+    def missing_ms(self, now: float, after: float) -> float:
+        """The silence that stands for missing input and was not counted yet."""
+        gap = now - self._arrived
+        if gap < after - 1e-6:
+            return 0.0
+        missing = gap * 1000 - (self._fed_ms - self._fed_before_ms)
+        self._fed_ms += missing
+        return missing

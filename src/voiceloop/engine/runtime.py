@@ -1,0 +1,230 @@
+"""What makes a session run: its tasks, in one supervisor, from connecting to the last event."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable
+from contextlib import AsyncExitStack
+from math import inf
+
+import anyio
+from attrs import frozen
+
+from voiceloop import clock
+from voiceloop.engine.conductor import Conductor, Plan
+from voiceloop.engine.keeper import Keeper
+from voiceloop.engine.pool import Pool, SharedPool
+from voiceloop.engine.supervisor import Supervisor, bare
+from voiceloop.engine.uplink import Uplink
+from voiceloop.errors import (
+    ProviderMisbehaved,
+    ProviderTimeout,
+    ProviderUnavailable,
+    SessionClosed,
+    SessionFailed,
+    VoiceloopError,
+)
+from voiceloop.events import ConnectionState, Notice, SessionEnded, SessionStarted
+from voiceloop.interfaces import Link, LinkContext, MarkKind, Memory, Resources, Settings, SpeechModel, TurnDetector
+
+_MODEL_STUCK = 15.0
+
+
+@frozen
+class Parts:
+    """What a session is made of, besides its plan."""
+
+    model: SpeechModel
+    plan: Plan
+    settings: Settings
+    want: frozenset[MarkKind]
+    conversation_id: str
+    turns: TurnDetector | None = None
+    memory: Memory | None = None
+    pool: Pool | None = None
+    audio: AsyncIterable[bytes] | None = None
+
+
+class Runtime:
+    """A running session. ``conductor`` and ``uplink`` stand once :meth:`start` has returned."""
+
+    conductor: Conductor
+    uplink: Uplink
+
+    def __init__(self, parts: Parts, session: object) -> None:
+        self._parts = parts
+        self._session = session
+        self._supervisor = Supervisor("voiceloop session")
+        self._finished = anyio.Event()
+        self._reason = "closed"
+        self.over = False
+
+    async def start(self) -> None:
+        """Connect; raises the failure bare when that does not work."""
+        await self._supervisor.start(self._main)
+
+    def finish(self, reason: str) -> None:
+        """End the session."""
+        if not self._finished.is_set():
+            self._reason = reason
+            self._finished.set()
+
+    async def stop(self) -> None:
+        """End the session and wait until nothing of it is left."""
+        self.finish("closed")
+        limit = self._parts.plan.limits.close
+        try:
+            await self._supervisor.join(limit)
+        except VoiceloopError:
+            self._supervisor.stop()
+            await self._supervisor.join(limit)
+
+    @property
+    def conversation_id(self) -> str:
+        """The id under which the conversation is kept."""
+        return self._parts.conversation_id
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What the session failed with."""
+        return self._supervisor.failure
+
+    def alive(self, doing: str) -> Conductor:
+        """The conductor, if the session is running; raises SessionClosed otherwise."""
+        if self.over or self._finished.is_set():
+            if self.failure is not None:
+                raise SessionFailed("the session has failed", doing=doing) from self.failure
+            raise SessionClosed("the session is over", doing=doing)
+        return self.conductor
+
+    # ------------------------------------------------------------ the supervised task
+
+    async def _main(self, ready: Callable[[], None]) -> None:
+        parts, error = self._parts, None
+        keeper = Keeper(parts.memory, parts.conversation_id, self._trouble)
+        await self._stand_up(keeper)
+        try:
+            async with AsyncExitStack() as stack:
+                pool = await stack.enter_async_context(SharedPool()) if parts.pool is None else parts.pool
+                await self._converse(pool, keeper, ready)
+        except BaseException as failure:
+            error = bare(failure)
+            if isinstance(error, Exception) and not isinstance(error, VoiceloopError):
+                raise
+            raise error from error.__cause__
+        finally:
+            self.over = True
+            self._close(error)
+            with anyio.CancelScope(shield=True):
+                await keeper.finish()
+            self._end(error)
+
+    async def _stand_up(self, keeper: Keeper) -> None:
+        parts, plan = self._parts, self._parts.plan
+        conversation = await keeper.load()
+        source = parts.model.capabilities.input
+        self.conductor = Conductor(
+            plan,
+            parts.settings,
+            conversation,
+            None if parts.turns is None else parts.turns.start(source),
+            session=self._session,
+            send=lambda command: self.uplink.send(command),
+            finish=self.finish,
+            turn_settled=keeper.settled,
+        )
+        self.uplink = Uplink(plan.input, source, plan.limits, self.conductor.listener.audio)
+        started = SessionStarted(
+            conversation_id=parts.conversation_id,
+            model=parts.model.name,
+            input=plan.input,
+            output=plan.voice.pacing.format,
+        )
+        self.conductor.lanes.signal(started)
+        self.conductor.lanes.signal(ConnectionState(state="connecting"))
+
+    async def _converse(self, pool: Resources, keeper: Keeper, ready: Callable[[], None]) -> None:
+        parts, limit = self._parts, self._parts.plan.limits.connect
+        with anyio.CancelScope(deadline=clock.now() + limit) as connecting:
+            async with parts.model.connect(self._context(pool)) as link:
+                connecting.deadline = inf
+                self.conductor.lanes.signal(ConnectionState(state="ready"))
+                async with anyio.create_task_group() as children:
+                    self.conductor.tools.start(children)
+                    children.start_soon(self.uplink.run, link, name="uplink")
+                    children.start_soon(self._read, link, name="link reader")
+                    children.start_soon(self.conductor.timers.run, name="timers")
+                    children.start_soon(keeper.run, name="keeper")
+                    if parts.audio is not None:
+                        children.start_soon(self._pump, parts.audio, name="audio pump")
+                    self.conductor.start()
+                    self._watch()
+                    ready()
+                    await self._finished.wait()
+                    children.cancel_scope.cancel()
+        if connecting.cancelled_caught:
+            raise ProviderTimeout(
+                f"did not connect within {limit:g} s",
+                provider=parts.model.name,
+                doing="connecting",
+                retryable=True,
+                hint="See the network, or raise limits.connect.",
+            )
+
+    def _context(self, pool: Resources) -> LinkContext:
+        conductor, ahead_ms = self.conductor, self._parts.plan.limits.reply_ahead * 1000
+        return LinkContext(
+            settings=lambda: conductor.settings,
+            history=conductor.conversation.view,
+            room=lambda: conductor.lanes.room(ahead_ms),
+            replay=lambda sample: b"",
+            resources=pool,
+            want=self._parts.want,
+        )
+
+    async def _read(self, link: Link) -> None:
+        take = self.conductor.take
+        try:
+            async for event in link:
+                take(event)
+        except VoiceloopError:
+            raise
+        except Exception as failure:
+            raise ProviderMisbehaved(
+                f"raised {type(failure).__name__}", provider=self._parts.model.name, doing="making events"
+            ) from failure
+        if not self._finished.is_set():
+            raise ProviderUnavailable(
+                "closed the connection", provider=self._parts.model.name, doing="listening", retryable=True
+            )
+
+    async def _pump(self, audio: AsyncIterable[bytes]) -> None:
+        async for pcm in audio:
+            await self.uplink.audio(pcm, None, self._parts.plan.observers)
+        self.conductor.end_input()
+
+    def _watch(self) -> None:
+        stuck = self.uplink.stuck_for(clock.now())
+        if stuck > self._parts.plan.limits.input_stall + _MODEL_STUCK:
+            raise ProviderTimeout(
+                f"took no input for {stuck:.0f} s",
+                provider=self._parts.model.name,
+                doing="sending to the model",
+                retryable=True,
+            )
+        self.conductor.timers.set("uplink", clock.now() + 1.0, self._watch)
+
+    # ------------------------------------------------------------ the end
+
+    def _trouble(self, text: str) -> None:
+        self.conductor.lanes.signal(Notice(code="memory-failed", text=text))
+
+    def _close(self, error: BaseException | None) -> None:
+        self.conductor.stop(failed=error is not None and isinstance(error, Exception))
+
+    def _end(self, error: BaseException | None) -> None:
+        lanes = self.conductor.lanes
+        lanes.signal(ConnectionState(state="closed"))
+        if isinstance(error, Exception):
+            lanes.close(SessionEnded(reason="failed", error=f"{type(error).__name__}: {error}"))
+        else:
+            lanes.close(SessionEnded(reason=self._reason))

@@ -1,0 +1,117 @@
+"""The way in: audio and commands to the model, in order, bounded by seconds, nothing accepted ever lost."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import anyio
+from attrs import define
+
+from voiceloop import clock
+from voiceloop.audio import AudioFormat, converter
+from voiceloop.engine.wake import Wake
+from voiceloop.errors import InputStalled
+from voiceloop.interfaces import Command, Link, Observer
+from voiceloop.rules.budgets import Limits
+
+
+@define(eq=False)
+class Ask:
+    """A command whose outcome somebody waits for."""
+
+    command: Command
+    outcome: Future[None]
+
+
+class Uplink:
+    """Takes input at once and passes it on from a task of its own (:meth:`run`)."""
+
+    def __init__(
+        self, source: AudioFormat, target: AudioFormat, limits: Limits, heard: Callable[[bytes, float, float], None]
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._limits = limits
+        self._heard = heard
+        self._convert = converter(source, target)
+        self._queue: deque[bytes | Command | Ask] = deque()
+        self._waiting_ms = 0.0
+        self._samples = 0
+        self._passing_since: float | None = None
+        self._more = Wake()
+        self._room = Wake()
+
+    async def audio(
+        self, pcm: bytes | bytearray | memoryview, at: float | None, observers: Sequence[Observer]
+    ) -> None:
+        """Accept ``pcm``, all or nothing. Waits for room; raises InputStalled when there is none in time."""
+        samples = self._source.samples(pcm)
+        if not samples:
+            return
+        if self._waiting_ms > self._limits.input_buffer * 1000:
+            await self._wait_for_room()
+        converted = self._convert.push(pcm)
+        duration_ms = self._source.ms(samples)
+        if converted:
+            self._queue.append(converted)
+            self._waiting_ms += self._target.ms(self._target.samples(converted))
+            self._more.set()
+        for observer in observers:
+            observer.input(bytes(pcm), self._samples)
+        self._samples += samples
+        self._heard(converted, duration_ms, clock.now() if at is None else at)
+
+    async def _wait_for_room(self) -> None:
+        with anyio.move_on_after(self._limits.input_stall):
+            while self._waiting_ms > self._limits.input_buffer * 1000:
+                await self._room.wait()
+            return
+        raise InputStalled(
+            f"the model took no audio for {self._limits.input_stall:g} s",
+            doing="sending audio",
+            retryable=True,
+            hint="See the network to the provider, or raise limits.input_stall.",
+        )
+
+    def send(self, command: Command | Ask) -> None:
+        """Pass a command on, behind the audio accepted so far."""
+        self._queue.append(command)
+        self._more.set()
+
+    async def run(self, link: Link) -> None:
+        """Pass everything on to ``link``; never returns."""
+        while True:
+            while self._queue:
+                item = self._queue.popleft()
+                if isinstance(item, bytes):
+                    self._waiting_ms -= self._target.ms(self._target.samples(item))
+                    self._room.set()
+                self._passing_since = clock.now()
+                await self._pass(link, item)
+            self._passing_since = None
+            await self._more.wait()
+
+    def stuck_for(self, now: float) -> float:
+        """How long, in seconds, the model has been taking one piece of input."""
+        return 0.0 if self._passing_since is None else now - self._passing_since
+
+    async def _pass(self, link: Link, item: bytes | Command | Ask) -> None:
+        if isinstance(item, bytes):
+            await link.send_audio(item)
+        elif isinstance(item, Ask):
+            await _settle(link, item)
+        else:
+            await link.send(item)
+
+
+async def _settle(link: Link, ask: Ask) -> None:
+    try:
+        await link.send(ask.command)
+    except Exception as refusal:  # noqa: BLE001 - it belongs to whoever asked, who raises it
+        if not ask.outcome.done():
+            ask.outcome.set_exception(refusal)
+    else:
+        if not ask.outcome.done():
+            ask.outcome.set_result(None)

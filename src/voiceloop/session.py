@@ -1,0 +1,351 @@
+"""Session: one user, wherever they are, joined to one speech model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import attrs
+
+from voiceloop import clock
+from voiceloop.audio import PCM16_16K, PCM16_24K, AudioFormat
+from voiceloop.conversation import ImagePart
+from voiceloop.engine.conductor import Conductor, Plan
+from voiceloop.engine.lanes import Side
+from voiceloop.engine.listener import Hearing
+from voiceloop.engine.pool import Pool
+from voiceloop.engine.runtime import Parts, Runtime
+from voiceloop.engine.speaker import Voice
+from voiceloop.engine.turn import Request, Turn
+from voiceloop.engine.uplink import Ask
+from voiceloop.errors import BadInput, SettingRefused
+from voiceloop.events import Event, Heard, SettingApplied
+from voiceloop.interfaces import MarkKind, Memory, Observer, Prompt, Say, Settings, SpeechModel, TurnDetector, Update
+from voiceloop.rules.budgets import Idle, Limits
+from voiceloop.rules.endpointing import Endpointing
+from voiceloop.rules.floor import BargeIn
+from voiceloop.rules.timeline import Pacing, Visemes
+from voiceloop.tools import Tool, toolbox
+
+T = TypeVar("T")
+
+
+class Session:
+    """A spoken conversation: ``async with Session(model) as session: async for event in session: ...``.
+
+    The constructor checks its arguments and does no I/O; entering connects, leaving closes, and nothing is left
+    running. Feed it with :meth:`send_audio` and :meth:`send_text`, at any time, from any task.
+
+    ``model``: a :class:`~voiceloop.Cascade` or another speech model. ``instructions`` and ``tools`` are for its
+    reasoner; ``voice``, ``temperature``: None is the provider's own; ``speak=False``: text only.
+    ``audio``: an async iterable of PCM, sent for you; its end is :meth:`end_input`.
+    ``input``, ``output``: the formats of ``send_audio`` and of ``AudioChunk``; converted for you, to the sample.
+    ``lead``: s of audio let out ahead of the listener (None: as it comes, for files); ``chunk_ms``: exact length of
+    audio chunks. ``visemes``: "off", "prompt" (never hold audio for them) or "synced" (hold it up to ``viseme_wait``
+    s). ``turns``: what hears when the user speaks, "auto", or "manual" for push-to-talk with :meth:`end_turn`;
+    ``endpointing``: the silences that end a turn. ``barge_in``: what interrupts the assistant: "speech", recognized
+    "words", or nothing ("off"). ``eager``: prepare the answer in short pauses. ``idle``: what to say when nobody
+    speaks. ``conversation_id`` and ``memory``: go on with an earlier conversation, and keep this one.
+    ``observers`` watch. ``pool``: shared connections, by default one for all sessions of the event loop.
+    """
+
+    def __init__(
+        self,
+        model: SpeechModel,
+        *,
+        instructions: str = "",
+        tools: Iterable[Tool | Callable[..., Any]] = (),
+        voice: str | None = None,
+        temperature: float | None = None,
+        speak: bool = True,
+        audio: AsyncIterable[bytes] | None = None,
+        input: AudioFormat = PCM16_16K,
+        output: AudioFormat = PCM16_24K,
+        lead: float | None = 0.6,
+        chunk_ms: int | None = None,
+        visemes: Visemes = "synced",
+        viseme_wait: float = 0.08,
+        turns: TurnDetector | Literal["auto", "manual"] = "auto",
+        endpointing: Endpointing = Endpointing(),
+        barge_in: BargeIn = "speech",
+        eager: bool = False,
+        idle: Idle | None = None,
+        conversation_id: str | None = None,
+        memory: Memory | None = None,
+        limits: Limits = Limits(),
+        observers: Sequence[Observer] = (),
+        pool: Pool | None = None,
+    ) -> None:
+        if not isinstance(model, SpeechModel):
+            raise BadInput(
+                f"model={type(model).__name__}: a SpeechModel is needed",
+                hint="Join a recognizer, a reasoner and a synthesizer by Cascade(recognizer, reasoner, synthesizer).",
+            )
+        _one_of("visemes", visemes, ("off", "prompt", "synced"))
+        _one_of("barge_in", barge_in, ("speech", "words", "off"))
+        if isinstance(turns, str):
+            _one_of("turns", turns, ("auto", "manual"))
+        _positive("lead", lead)
+        _positive("viseme_wait", viseme_wait)
+        _positive("chunk_ms", chunk_ms)
+        capabilities = model.capabilities
+        want: frozenset[MarkKind] = frozenset({"word"} if visemes == "off" else {"word", "viseme"})
+        self._parts = Parts(
+            model=model,
+            plan=Plan(
+                input=input,
+                hearing=Hearing(
+                    endpointing=endpointing,
+                    manual=turns == "manual",
+                    eager=eager,
+                    model_decides=capabilities.owns_turns,
+                    flushes=capabilities.can_flush,
+                ),
+                voice=Voice(
+                    source=capabilities.output,
+                    pacing=Pacing(format=output, lead=lead, chunk_ms=chunk_ms, mark_wait=viseme_wait),
+                    waits_for_marks=visemes == "synced" and "viseme" in capabilities.marks,
+                    limits=limits,
+                    barge_in=barge_in,
+                ),
+                limits=limits,
+                idle=idle,
+                observers=tuple(observers),
+            ),
+            settings=Settings(
+                instructions=instructions,
+                tools=tuple(toolbox(tools).values()),
+                voice=voice,
+                temperature=temperature,
+                speak=speak,
+            ),
+            want=want & capabilities.marks,
+            conversation_id=conversation_id or "",
+            turns=turns if isinstance(turns, TurnDetector) else None,
+            memory=memory,
+            pool=pool,
+            audio=audio,
+        )
+        self._detects = turns == "auto"
+        self._runtime: Runtime | None = None
+        self._told = False
+
+    # ------------------------------------------------------------ entering and leaving
+
+    async def __aenter__(self) -> Session:
+        if self._runtime is not None:
+            raise BadInput("a Session can be entered once", hint="Make a new one; pass conversation_id to go on.")
+        parts = self._parts
+        if self._detects:
+            parts = attrs.evolve(parts, turns=_default_turns())
+        if not parts.conversation_id:
+            parts = attrs.evolve(parts, conversation_id=clock.new_id())
+        self._runtime = Runtime(parts, self)
+        await self._runtime.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        runtime = self._running
+        await runtime.stop()
+        if runtime.failure is not None and not self._told and error is None:
+            self._told = True
+            raise runtime.failure
+
+    @property
+    def _running(self) -> Runtime:
+        if self._runtime is None:
+            raise BadInput("the session has not been entered", hint="Use it as: async with Session(...) as session.")
+        return self._runtime
+
+    @property
+    def conversation_id(self) -> str:
+        """The id under which this conversation is kept; pass it to another session to go on."""
+        return self._running.conversation_id
+
+    # ------------------------------------------------------------ in
+
+    async def send_audio(self, pcm: bytes | bytearray | memoryview, *, at: float | None = None) -> None:
+        """Send whole samples of ``input``, as they are captured; returns when accepted, all or nothing.
+
+        ``at``: when the last sample was captured, on ``anyio.current_time()``; default now. Waits for room at most
+        ``limits.input_stall``. Raises AudioFormatError on a broken sample, SessionClosed after the end (SessionFailed
+        if it was a failure), InputStalled.
+        """
+        runtime = self._running
+        runtime.alive("sending audio")
+        await runtime.uplink.audio(pcm, at, self._parts.plan.observers)
+
+    async def send_text(self, text: str, *, images: Sequence[ImagePart] = (), reply: bool = True) -> None:
+        """Say something by keyboard; interrupts the assistant. ``reply=False``: it only takes note.
+
+        Raises BadInput for blank text without images, SessionClosed after the end.
+        """
+        conductor = self._alive("sending text")
+        if not text.strip() and not images:
+            raise BadInput("text is blank", hint="Send text with words in it, or images.")
+        if not self._parts.model.capabilities.text_input:
+            raise BadInput(f"{self._parts.model.name} takes no typed text")
+        conductor.text(text, tuple(images), reply=reply)
+
+    async def end_turn(self) -> None:
+        """The user's turn is over: push-to-talk was released. Does nothing if they said nothing."""
+        self._alive("ending the turn").listener.end_turn()
+
+    async def end_input(self) -> None:
+        """No more input will come: answer what was said, then the session ends."""
+        self._alive("ending the input").end_input()
+
+    def played(self, turn: int, ms: float, *, stopped: bool = False) -> None:
+        """Report the listener's position on the timeline of ``turn``; an old turn or session is ignored.
+
+        ``stopped=True``: playback of this turn is over, this is the last word on what was heard of it.
+        """
+        runtime = self._running
+        if not runtime.over:
+            runtime.conductor.speaker.played(turn, ms, stopped=stopped)
+
+    # ------------------------------------------------------------ out
+
+    def __aiter__(self) -> Session:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self._next("both")
+
+    def signals(self) -> AsyncIterator[Event]:
+        """Only what must not wait behind audio: speech, transcripts, pauses, interruptions, tools, usage, notices."""
+        return _Side(self, "signals")
+
+    def replies(self) -> AsyncIterator[Event]:
+        """Only the replies, in order: turns, text, visemes, words, audio."""
+        return _Side(self, "replies")
+
+    async def _next(self, side: Side) -> Event:
+        runtime = self._running
+        event = await runtime.conductor.lanes.next(side)
+        if event is not None:
+            return event
+        if runtime.failure is not None and not self._told:
+            self._told = True
+            raise runtime.failure
+        raise StopAsyncIteration
+
+    # ------------------------------------------------------------ control
+
+    async def say(self, text: str, *, interruptible: bool = True) -> Utterance:
+        """Say exactly ``text``, after what is being said. The handle resolves to what was heard of it.
+
+        Raises BadInput for blank text, or when the model cannot speak given words.
+        """
+        conductor = self._alive("saying a text")
+        if not text.strip():
+            raise BadInput("text is blank: there is nothing to say")
+        if not self._parts.model.capabilities.says:
+            raise BadInput(f"{self._parts.model.name} cannot speak given words", hint="Use greet(prompt) instead.")
+        turn = conductor.speaker.new_turn("say", interruptible=interruptible)
+        return self._enqueue(conductor, turn, Say(turn=turn.number, text=text))
+
+    async def greet(self, prompt: str | None = None) -> Utterance:
+        """Let the assistant speak first, in its own words; ``prompt`` tells it what about."""
+        conductor = self._alive("greeting")
+        turn = conductor.speaker.new_turn("greet")
+        return self._enqueue(conductor, turn, Prompt(turn=turn.number, text=prompt))
+
+    def _enqueue(self, conductor: Conductor, turn: Turn, request: Request) -> Utterance:
+        turn.outcome = asyncio.get_running_loop().create_future()
+        conductor.speak(turn, request)
+        return Utterance(turn.number, turn.outcome)
+
+    async def interrupt(self) -> None:
+        """Stop what the assistant says, as a barge-in would."""
+        self._alive("interrupting").interrupt()
+
+    async def update(
+        self,
+        *,
+        instructions: str | None = None,
+        tools: Iterable[Tool | Callable[..., Any]] | None = None,
+        voice: str | None = None,
+        temperature: float | None = None,
+        speak: bool | None = None,
+    ) -> Literal["applied", "renewing"]:
+        """Change settings while it runs; None leaves one as it is. Raises SettingRefused; then nothing changed."""
+        conductor = self._alive("changing settings")
+        given: dict[str, Any] = {
+            "instructions": instructions,
+            "tools": None if tools is None else tuple(toolbox(tools).values()),
+            "voice": voice,
+            "temperature": temperature,
+            "speak": speak,
+        }
+        changed = {name: value for name, value in given.items() if value is not None}
+        if not changed:
+            raise BadInput("nothing to change", hint=f"Pass one of {', '.join(given)}.")
+        settings = attrs.evolve(conductor.settings, **changed)
+        outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._running.uplink.send(Ask(Update(settings=settings, changed=frozenset(changed)), outcome))
+        await self._answered(outcome)
+        conductor.settings = settings
+        conductor.lanes.signal(SettingApplied(settings=tuple(sorted(changed))))
+        return "applied"
+
+    async def _answered(self, outcome: asyncio.Future[None]) -> None:
+        limit = self._parts.plan.limits.connect
+        done, _ = await asyncio.wait({outcome}, timeout=limit)
+        if not done:
+            outcome.cancel()
+            raise SettingRefused(f"the model did not answer within {limit:g} s", doing="changing settings")
+        outcome.result()
+
+    async def end(self, *, after_speech: bool = True) -> None:
+        """Hang up politely: after what is being said, or at once. Tools may call it."""
+        self._alive("ending").end("ended", after_speech=after_speech)
+
+    def _alive(self, doing: str) -> Conductor:
+        return self._running.alive(doing)
+
+
+class Utterance:
+    """The handle of :meth:`Session.say` and :meth:`Session.greet`; ``turn`` is its turn's number."""
+
+    def __init__(self, turn: int, outcome: asyncio.Future[Heard]) -> None:
+        self.turn = turn
+        self._outcome = outcome
+
+    async def done(self) -> Heard:
+        """What was heard of it, once it is over; ``dropped`` says why nothing was. Safe to cancel."""
+        return await asyncio.shield(self._outcome)
+
+
+class _Side:
+    """One lane of a session."""
+
+    def __init__(self, session: Session, side: Side) -> None:
+        self._session = session
+        self._side: Side = side
+
+    def __aiter__(self) -> _Side:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self._session._next(self._side)
+
+
+def _default_turns() -> TurnDetector:
+    from voiceloop.turns import default_turns
+
+    return default_turns()
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise BadInput(f"{name}={value!r}: one of {', '.join(map(repr, allowed))} is allowed")
+
+
+def _positive(name: str, value: float | None) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        raise BadInput(f"{name}={value!r}: a number above 0 is allowed")
