@@ -9,11 +9,11 @@ any two splits of a reply whose characters came at the same times, and in partic
 from __future__ import annotations
 
 from typing import Literal
-from unicodedata import category
 
 from attrs import frozen
 
-from voiceloop.rules.speakable import Speakable, Spoken
+from voiceloop.rules.speakable import Speakable
+from voiceloop.rules.spoken import Spoken, tidy
 from voiceloop.rules.stops import BREAKS, STOPS, ends_clause, ends_sentence, tail
 
 FIRST_CLAUSE_S = 0.25
@@ -23,7 +23,6 @@ _MAX_WORDS = 8
 _LONG = 200
 _LONGEST = 400
 _PAIRS = {"(": ")", "[": "]", "{": "}", "«": "»", "“": "”", "„": "“", "「": "」", "『": "』", "（": "）", "【": "】"}
-_ORPHANS = "!?,;:)]}…”»」』）】。！？、，।॥؟،؛۔—–"
 
 
 @frozen
@@ -143,8 +142,9 @@ class Segmenter:
         return sum(any(map(str.isalnum, word)) for word in text.split()) + dense // 2
 
     def _word_end(self, pieces: list[Piece]) -> None:
-        if self._first and (self._hurry or self._words() >= _MAX_WORDS):
-            self._cut(len(self._held) - 1, "clause", pieces)
+        at = len(self._held) - 1
+        if self._first and self._may_part(at) and (self._hurry or self._words() >= _MAX_WORDS):
+            self._cut(at, "clause", pieces)
 
     def _line_end(self, newline: Spoken, pieces: list[Piece]) -> None:
         self._closers.clear()
@@ -167,15 +167,19 @@ class Segmenter:
 
     # --- cutting
 
+    def _may_part(self, at: int) -> bool:
+        """Whether a voice can stop at the held blank there; not after a stop that did not end the sentence (Dr.)."""
+        return self._held[at].char == " " and not self._held[at].literal and self._held[at - 1].char != "."
+
     def _cut_at_space(self, pieces: list[Piece]) -> None:
         for at in range(len(self._held) - 1, 0, -1):
-            if self._held[at].char == " " and not self._held[at].literal:
+            if self._may_part(at):
                 self._cut(at, "clause", pieces)
                 return
 
     def _cut(self, size: int, ends: Literal["clause", "sentence", "reply"], pieces: list[Piece]) -> None:
         """The first ``size`` held characters are a piece, unless there is nothing to say in them."""
-        said = _tidy(self._held[:size])
+        said = tidy(self._held[:size])
         if not said:
             if ends != "reply":
                 self._stop = None
@@ -188,30 +192,3 @@ class Segmenter:
         del self._held[:size]
         while self._held and self._held[0].char == " ":
             del self._held[0]
-
-
-def _tidy(spoken: list[Spoken]) -> list[Spoken]:
-    """Without blanks and left-over punctuation at its start, and blanks before punctuation; [] if nothing is left."""
-    if not any(_sounds(each.char) for each in spoken):
-        return []
-    first = 0
-    while spoken[first].char in _ORPHANS or spoken[first].char == " " or _stray(spoken, first):
-        first += 1
-    said: list[Spoken] = []
-    for each in spoken[first:]:
-        if each.char in ".,!?;:" and said and said[-1].char == " ":
-            said.pop()
-        if each.char != " " or (said and said[-1].char != " "):
-            said.append(each)
-    while said[-1].char == " ":
-        said.pop()
-    return said
-
-
-def _stray(spoken: list[Spoken], at: int) -> bool:
-    """A stop or quote at the start of a piece with a blank after it belongs to the piece before."""
-    return spoken[at].char in ".\"'" and (at + 1 == len(spoken) or not _sounds(spoken[at + 1].char))
-
-
-def _sounds(char: str) -> bool:
-    return category(char)[0] in "LN" or category(char) in ("Sc", "So") or char in "%&@#+=∞"

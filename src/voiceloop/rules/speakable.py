@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import html
 import re
-from functools import lru_cache
-from typing import Literal, NamedTuple
-from unicodedata import category
 
-_KEPT_SYMBOLS = "°©®™℃℉№"
+from voiceloop.rules.spoken import Spoken, kind_of, tidy
+
 _SAME = {"‼": "!", "⁉": "?", "‽": "?"}
 _ONCE = "!?,;:…。！？、，؟؛،"  # said once, however often written
 _BULLETS = "-*+•‣◦▪–"
@@ -35,38 +33,6 @@ _LIST_NUMBER = re.compile(r"(\d{1,3})(?:[.)]|\ufe0f?\u20e3)[ \t]")
 _LIST_NUMBER_SO_FAR = re.compile(r"\d{1,3}(?:[.)]|\ufe0f?\u20e3?)?")
 _LONGEST_HOLD = 200
 _LONGEST_SPAN = 300
-
-
-class Spoken(NamedTuple):
-    """One spoken character: what it is, its source characters ``[start, end)``.
-
-    ``literal``: part of code, an address or a link's text, where punctuation ends nothing.
-    """
-
-    char: str
-    start: int
-    end: int
-    literal: bool = False
-
-
-@lru_cache(maxsize=1024)
-def _sort(char: str) -> Literal["space", "picture", "nothing", "text"]:
-    """What a character outside mark-up is to a voice."""
-    if char.isspace():
-        return "space"
-    if char in _KEPT_SYMBOLS or char.isascii():
-        return "text" if char.isprintable() else "nothing"
-    kind = category(char)
-    if (
-        char in "•◦‣"
-        or kind in ("So", "Cn", "Co", "Cs")
-        or "\U0001f3fb" <= char <= "\U0001f3ff"
-        or "\u2190" <= char <= "\u21ff"
-    ):
-        return "picture"
-    if kind in ("Cc", "Cf") and char not in "\u200c\u200d":
-        return "nothing"
-    return "nothing" if char in "\ufe0e\ufe0f\u20e3" else "text"
 
 
 class Speakable:
@@ -311,14 +277,14 @@ class Speakable:
                 self._plain(out, char)
 
     def _plain(self, out: list[Spoken], char: str) -> None:
-        sort = _sort(char)
-        if sort == "picture" or (char == "\u200d" and self._last and _sort(self._last) != "text"):
+        kind = kind_of(char)
+        if kind == "picture" or (char == "\u200d" and self._last and kind_of(self._last) != "text"):
             self._gap = True
             self._drop(1)
-        elif sort == "nothing":
+        elif kind == "nothing":
             self._drop(1)
         else:
-            self._say(out, " " if sort == "space" else _SAME.get(char, char), 1)
+            self._say(out, " " if kind == "space" else _SAME.get(char, char), 1)
 
     def _run(self, out: list[Spoken], char: str, last: bool) -> None:
         """A run of emphasis marks, back-ticks or hyphens."""
@@ -372,7 +338,7 @@ class Speakable:
         held = self._held
         if held.endswith(";") and _ENTITY_SO_FAR.fullmatch(held[:-1]):
             char = html.unescape(held)
-            if len(char) == 1 and _sort(char) in ("text", "space"):
+            if len(char) == 1 and kind_of(char) in ("text", "space"):
                 self._say(out, " " if char.isspace() else char, len(held))
                 return
         elif not last and _ENTITY_SO_FAR.fullmatch(held):
@@ -410,6 +376,13 @@ class Speakable:
 
 
 def speakable(text: str) -> str:
-    """The spoken form of a whole text, lines kept apart by newlines; may be blank."""
-    spoken = Speakable()
-    return "".join(each.char for each in (*spoken.push(text), *spoken.finish())).strip()
+    """The spoken form of a whole text, its lines kept apart; empty when there is nothing to say."""
+    speaker = Speakable()
+    lines: list[list[Spoken]] = [[]]
+    for each in (*speaker.push(text), *speaker.finish()):
+        if each.char == "\n":
+            lines.append([])
+        else:
+            lines[-1].append(each)
+    said = ("".join(each.char for each in tidy(line)) for line in lines)
+    return "\n".join(line for line in said if line)

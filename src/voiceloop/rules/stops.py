@@ -34,16 +34,16 @@ _TRAILING = _words(
 )
 # Words that begin sentences and hardly ever names.
 _STARTERS = _words(
-    "the a an it it's he he's she she's they they're we we're you you're i i'm i'll i've this that that's these those "
-    "there there's then so but and or if when while after before because however also in on at for from to with as "
-    "what who why how where is are was were do does did can could will would should let let's please my your our his "
-    "her their its not no yes now once since although still next finally first second there"
+    "the a an it it's he he's she she's they they're we we're you you're i i'm i'll i've this that that's these "
+    "those there there's then so but and or if when while after before because however also in on at for from to "
+    "with as what who why how where is are was were do does did can could will would should let let's please my "
+    "your our his her their its not no yes now once since although still next finally first second"
 )
 # A lower-case word that is often the first half of a name with a dot in it.
 _NAME_HEADS = _words(
     "www example google gmail github gitlab amazon aws index main readme config settings script test tests setup "
     "requirements package app server client docker docs doc file report notes image photo video data output input "
-    "pyproject package-lock docker-compose makefile wikipedia youtube facebook twitter apple microsoft openai yahoo "
+    "pyproject makefile wikipedia youtube facebook twitter apple microsoft openai yahoo "
     "outlook hotmail icloud reddit localhost node console self this math string array numpy pandas"
 )
 _NAME_LEADS = _words(
