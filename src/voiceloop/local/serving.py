@@ -25,6 +25,7 @@ Handler: TypeAlias = "Callable[[Job], Generator[None] | None]"
 
 _TOLD: tuple[type[errors.VoiceloopError], ...] = (
     errors.AudioFormatError,
+    errors.UnknownName,
     errors.BadInput,
     errors.MissingExtra,
     errors.ProviderTimeout,
@@ -77,8 +78,10 @@ def describe(error: Exception) -> dict[str, Any]:
     message = str(error.args[0])
     if isinstance(error, errors.ProviderError):
         message = message.removeprefix(f"{error.provider}: ")
-    rest = {"doing": error.doing, "retryable": error.retryable, "hint": error.hint}
-    return {"type": kind.__name__, "message": message, **rest}
+    told: dict[str, Any] = {"type": kind.__name__, "message": message}
+    if isinstance(error, errors.UnknownName):
+        told["matches"] = error.matches
+    return {**told, "doing": error.doing, "retryable": error.retryable, "hint": error.hint}
 
 
 @define(eq=False)

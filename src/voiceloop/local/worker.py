@@ -283,6 +283,11 @@ def _error(header: Mapping[str, Any], provider: str) -> Exception:
     rest: dict[str, Any] = {key: header[key] for key in ("doing", "retryable", "hint") if key in header}
     if issubclass(kind, errors.ProviderError):
         return kind(message, provider=provider, **rest)
+    if kind is errors.UnknownName:
+        unknown = errors.UnknownName("name", "", ())
+        unknown.args = (message,)
+        unknown.matches, unknown.hint = tuple(header.get("matches", ())), str(rest.get("hint", ""))
+        return unknown
     made: Exception = kind(message, **rest)
     return made
 
