@@ -156,7 +156,11 @@ class Joints:
 
     @property
     def decided_ms(self) -> float:
-        """Up to where in the present clause's own audio :meth:`place` has an answer; ``inf`` when it is complete."""
+        """Up to where in the present clause's own audio :meth:`place` has an answer; ``inf`` when it is complete.
+
+        When all marks of the clause before ``ms`` are known, those of the reply are known up to
+        ``place(min(ms, decided_ms))``; nothing new is known where that is None.
+        """
         clause = self._clause
         if clause.done:
             return inf
