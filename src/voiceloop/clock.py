@@ -15,7 +15,6 @@ from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 
 import attrs
-from anyio import current_time as now
 
 __all__ = ("Source", "new_id", "now", "outside_work", "random", "reset", "simulated", "use", "utcnow")
 
@@ -30,6 +29,11 @@ class Source:
 
 _system = Source(epoch=lambda: time.time() - now(), chance=_random.SystemRandom())
 _source: ContextVar[Source] = ContextVar("voiceloop_clock_source", default=_system)
+
+
+def now() -> float:
+    """The time, in seconds, by which every wait is measured: ``anyio.current_time()``, in loop callbacks too."""
+    return asyncio.get_running_loop().time()
 
 
 def use(source: Source) -> Token[Source]:
