@@ -7,10 +7,10 @@ import re
 
 _SPHINX = re.compile(r"^:param (?:[^:\n]*\s)?(\w+):[ \t]*(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
 _GOOGLE = re.compile(r"^(?:Args|Arguments|Parameters):[ \t]*\n((?:[ \t]+\S.*\n?|[ \t]*\n)+)", re.MULTILINE)
-_NUMPY = re.compile(r"^Parameters\n-{3,}[ \t]*\n(.*?)(?=^\S.*\n-{3,}|\Z)", re.MULTILINE | re.DOTALL)
+_NUMPY = re.compile(r"^Parameters\n-{3,}[ \t]*\n(.*?)(?=^\S[^\n]*\n-{3,}|\Z)", re.MULTILINE | re.DOTALL)
 _GOOGLE_ITEM = re.compile(r"^(\w+)[ \t]*(?:\([^\n]*?\))?:[ \t]*(.*(?:\n+[ \t]+\S.*)*)", re.MULTILINE)
 _NUMPY_ITEM = re.compile(r"^(\w+)[ \t]*(?::.*)?((?:\n+[ \t]+\S.*)+)", re.MULTILINE)
-_SECTION = re.compile(r"^(?::\w+.*:|\w+:[ \t]*|Parameters\n-{3,}.*)$", re.MULTILINE)
+_SECTION = re.compile(r"^(?::\w+[^\n:]*:|\w+:[ \t]*$|Parameters\n-{3,})", re.MULTILINE)
 
 
 def described(docstring: str | None) -> tuple[str, dict[str, str]]:

@@ -51,8 +51,11 @@ class Field:
             schema = dict(others[0]) if len(others) == 1 else {**schema, "anyOf": others}
         if self.description:
             schema["description"] = self.description
-        if self.default is not None and isinstance(self.default, str | int | float | bool):
-            schema["default"] = self.default.value if isinstance(self.default, Enum) else self.default
+        default = self.default
+        if isinstance(default, Enum):
+            default = default.value if default.value in schema.get("enum", ()) else default.name
+        if default is not None and isinstance(default, str | int | float):
+            schema["default"] = default
         return schema
 
 
