@@ -98,6 +98,14 @@ def test_a_clause_without_sound_only_lengthens_the_pause(nothing: bytes) -> None
     assert out == quiet(min(20, ms_of(nothing))) + sound(50) + quiet(min(300, 60 + ms_of(nothing))) + sound(50)
 
 
+def test_a_long_pause_still_leaves_the_next_sound_its_beginning() -> None:
+    joints = Joints(RATE)
+    first = sound(50) + quiet(LONGEST_HOLD_MS)
+    assert spoken(joints, "clause", first) + spoken(joints, "reply", quiet(500) + sound(5)) == (
+        first + quiet(20) + sound(5)
+    )
+
+
 class TestMarks:
     def test_marks_move_with_their_audio(self) -> None:
         joints = Joints(RATE)
@@ -200,6 +208,26 @@ def test_every_sound_comes_out_once_and_in_order(clauses: list[Spoken]) -> None:
     assert [sample for sample in out if sample >= 1000] == [
         sample for clause in clauses for sample in clause.samples if sample >= 1000
     ]
+
+
+@given(replies())
+def test_every_pause_is_as_long_as_its_joint_allows(clauses: list[Spoken]) -> None:
+    """Written as a plain loop over whole clauses: what the reply's silences must be."""
+    clauses = [clause for clause in clauses if clause.ends != "reply"]
+    out, _ = play(clauses, chunked=True)
+    pauses, silence, longest, inside = [], 0, 8, False
+    for clause in clauses:
+        for sample in clause.samples:
+            if sample < 1000:
+                silence += 1
+            else:
+                pauses.append(silence if inside else min(silence, longest))
+                silence, inside = 0, True
+        limit = {"clause": 32, "sentence": 80}[clause.ends]
+        longest = limit if inside else max(longest, limit) if pauses else longest
+        inside = False
+    lengths = [len(run) for run in "".join("x" if sample >= 1000 else "." for sample in out).split("x")]
+    assert lengths[:-1] == pauses
 
 
 @given(replies())

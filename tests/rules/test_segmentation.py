@@ -76,6 +76,7 @@ def test_an_unambiguous_end_is_cut_at_its_last_character(text: str) -> None:
         ("Well... I do. Well... maybe not.", ["Well...", "I do.", "Well... maybe not."]),
         ("It is so… odd. Yes.", ["It is so… odd.", "Yes."]),
         ("Go to example.com today. Bye.", ["Go to example.com today.", "Bye."]),
+        ("Please visit foobar.org now. Bye.", ["Please visit foobar.org now.", "Bye."]),
         ("Open Config.yaml or v1.2.3. Done.", ["Open Config.yaml or v1.2.3.", "Done."]),
         ("Run `a.b. C` now. Done.", ["Run a.b. C now.", "Done."]),
         ("See https://www.example.com/a/b?c=d. Then go.", ["See example.com.", "Then go."]),

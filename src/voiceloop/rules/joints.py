@@ -67,6 +67,7 @@ class Joints:
         self._format = AudioFormat(rate)
         self._lead, clause, sentence, tail = (self._format.samples_in(value) for value in pauses.values())
         self._limits = {"clause": clause, "sentence": sentence, "reply": tail}
+        self._most = max(self._limits.values())
         self._sure = max(0, min(clause - self._lead, sentence - self._lead, tail))  # kept of any pause
         self._longest = self._format.samples_in(LONGEST_HOLD_MS)
         self._loud = max(1, round(32768 * 10 ** (threshold_dbfs / 20)))
@@ -131,7 +132,7 @@ class Joints:
             out = self._emit((limit if ends == "reply" else limit - self._lead) - self._paused)
         else:
             out = b""
-        del self._held[self._lead * _WIDTH :]
+        del self._held[self._most * _WIDTH :]
         clause.edge = self.samples
         return out
 
@@ -185,22 +186,19 @@ class Joints:
         clause = self._clause
         clause.silent += len(pcm) // _WIDTH
         clause.pending += pcm
-        del clause.pending[: -self._kept_before() * _WIDTH or None]
+        del clause.pending[: max(0, len(clause.pending) - self._most * _WIDTH)]
         return b""
 
     def _first_sound(self, pcm: bytes) -> bytes:
         """The clause makes its first sound, after ``pcm``: the pause before it is known now."""
         clause = self._clause
         self._silent_start(pcm)
-        kept = len(clause.pending) // _WIDTH
-        out = self._emit(self._pause - self._paused - kept) + clause.pending
+        kept = min(len(clause.pending) // _WIDTH, max(self._pause - self._paused, self._lead))
+        out = self._emit(self._pause - self._paused - kept) + clause.pending[len(clause.pending) - kept * _WIDTH :]
+        clause.pending.clear()
         self._held.clear()
         clause.heard = True
         clause.cut = clause.silent - kept
         clause.base = self.samples
         self.samples += kept
         return out
-
-    def _kept_before(self) -> int:
-        """How much of a clause's first silence may be kept, in samples."""
-        return max(self._pause - self._paused, self._lead)
