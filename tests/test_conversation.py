@@ -20,10 +20,12 @@ from voiceloop.conversation import (
     ToolResultPart,
     UserEntry,
     bytes_of,
+    cache,
     entry_from_json,
     entry_to_json,
     history_problems,
     valid_history,
+    view,
 )
 from voiceloop.errors import BadInput
 from voiceloop.events import Heard
@@ -295,10 +297,10 @@ def test_an_exchange_larger_than_all_the_room_is_cut_inside(talk: Conversation) 
     for number in range(3):
         talk.tool_call(1, f"c{number}", "read", {"page": number})
         talk.tool_result(f"c{number}", "é" * 100)
-    view = talk.view(HistoryLimits(total_bytes=80))
-    assert [message.role for message in view] == ["user"]
-    assert view[0].text.startswith("(The tool read answered: éé")
-    assert bytes_of(view[0]) in (79, 80)
+    messages = talk.view(HistoryLimits(total_bytes=80))
+    assert [message.role for message in messages] == ["user"]
+    assert messages[0].text.startswith("(The tool read answered: éé")
+    assert bytes_of(messages[0]) in (79, 80)
 
 
 def test_a_long_message_is_cut_on_a_character(talk: Conversation) -> None:
@@ -361,6 +363,27 @@ def test_a_view_is_the_same_object_until_something_changes(talk: Conversation) -
     talk.assistant(1)
     talk.wrote(1, "Hi.")
     assert talk.view() != before
+
+
+def test_what_is_settled_is_rendered_once(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[int] = []
+
+    def counting(entries, limits, asked):
+        entries = list(entries)
+        rendered.append(len(entries))
+        return view.render(entries, limits, asked)
+
+    monkeypatch.setattr(cache, "render", counting)
+    for turn in range(100):
+        talk.user("And then?")
+        say(talk, turn, "Then it went on.")
+    assert len(talk.view()) == 200
+    rendered.clear()
+    talk.user("And then?")
+    say(talk, 100, "It ended.")
+    talk.user("A pity.")
+    assert len(talk.view()) == 203
+    assert sum(rendered) <= 5
 
 
 ENTRIES = [
