@@ -3,6 +3,7 @@
 They need no audio engine: sound is speech where its samples are loud. Make it with :func:`tone` and :func:`silence`.
 """
 
+from voiceloop.testing.scripted.caller import Act, ScriptedCaller, Speak, Until
 from voiceloop.testing.scripted.reasoner import ScriptedReasoner, ScriptedReply
 from voiceloop.testing.scripted.recognizer import ScriptedRecognizer, Spoken
 from voiceloop.testing.scripted.sound import is_speech, level, silence, tone
@@ -12,9 +13,11 @@ from voiceloop.testing.scripted.synthesizer import ScriptedSynthesizer, Short
 from voiceloop.testing.scripted.turns import ScriptedTurns
 
 __all__ = (
+    "Act",
     "Delay",
     "Fail",
     "Hang",
+    "ScriptedCaller",
     "ScriptedReasoner",
     "ScriptedRecognizer",
     "ScriptedReply",
@@ -22,7 +25,9 @@ __all__ = (
     "ScriptedSynthesizer",
     "ScriptedTurns",
     "Short",
+    "Speak",
     "Spoken",
+    "Until",
     "is_speech",
     "level",
     "silence",
