@@ -20,8 +20,8 @@ from voiceloop.engine.runtime import Parts, Runtime
 from voiceloop.engine.speaker import Voice
 from voiceloop.engine.turn import Request, Turn
 from voiceloop.engine.uplink import Ask
-from voiceloop.errors import BadInput, SettingRefused
-from voiceloop.events import Event, Heard, SettingApplied
+from voiceloop.errors import BadInput, SettingRefused, VoiceloopError
+from voiceloop.events import Event, Heard
 from voiceloop.interfaces import MarkKind, Memory, Observer, Prompt, Say, Settings, SpeechModel, TurnDetector, Update
 from voiceloop.rules.budgets import Idle, Limits
 from voiceloop.rules.endpointing import Endpointing
@@ -112,7 +112,6 @@ class Session:
                 ),
                 limits=limits,
                 idle=idle,
-                observers=tuple(observers),
             ),
             settings=Settings(
                 instructions=instructions,
@@ -127,6 +126,7 @@ class Session:
             memory=memory,
             pool=pool,
             audio=audio,
+            observers=tuple(observers),
         )
         self._detects = turns == "auto"
         self._runtime: Runtime | None = None
@@ -150,7 +150,14 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         runtime = self._running
-        await runtime.stop()
+        try:
+            await runtime.stop()
+        except VoiceloopError as stuck:
+            if error is None:
+                raise
+            error.add_note(str(stuck))
+        finally:
+            runtime.watchers.close()
         if runtime.failure is not None and not self._told and error is None:
             self._told = True
             raise runtime.failure
@@ -177,7 +184,7 @@ class Session:
         """
         runtime = self._running
         runtime.alive("sending audio")
-        await runtime.uplink.audio(pcm, at, self._parts.plan.observers)
+        await runtime.uplink.audio(pcm, at)
 
     async def send_text(self, text: str, *, images: Sequence[ImagePart] = (), reply: bool = True) -> None:
         """Say something by keyboard; interrupts the assistant. ``reply=False``: it only takes note.
@@ -289,8 +296,7 @@ class Session:
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._running.uplink.send(Ask(Update(settings=settings, changed=frozenset(changed)), outcome))
         await self._answered(outcome)
-        conductor.settings = settings
-        conductor.lanes.signal(SettingApplied(settings=tuple(sorted(changed))))
+        conductor.apply(settings, frozenset(changed))
         return "applied"
 
     async def _answered(self, outcome: asyncio.Future[None]) -> None:

@@ -46,6 +46,11 @@ class Box(Generic[T]):
         """Whether :meth:`put` would wait."""
         return len(self._items) >= self._size
 
+    @property
+    def finished(self) -> bool:
+        """Whether it was closed and all of it was taken."""
+        return self._closed and not self._items
+
     def close(self, error: BaseException | None = None) -> None:
         """Nothing more comes; then ``error`` is raised, if there is one."""
         if not self._closed:
@@ -77,7 +82,7 @@ def blame(provider: str, doing: str) -> Iterator[None]:
     except Exception as failure:
         error = bare(failure)
         if isinstance(error, VoiceloopError):
-            raise error from error.__cause__
+            raise error from failure
         raise ProviderMisbehaved(
             f"raised {type(error).__name__}",
             provider=provider,

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.abc import TaskGroup
 
-from voiceloop.cascade.boxes import Box, blame
+from voiceloop.cascade.boxes import Box, Patience, blame
 from voiceloop.cascade.reply import GREETING, Deadlines, Reply
 from voiceloop.engine.supervisor import bare
-from voiceloop.errors import ProviderUnavailable
+from voiceloop.errors import ProviderUnavailable, SettingRefused, VoiceloopError
 from voiceloop.interfaces import (
+    Clause,
     Command,
     Cut,
     EndOfTurn,
@@ -31,6 +32,7 @@ from voiceloop.interfaces import (
     ReplyEnded,
     ReplyFailed,
     Say,
+    SpeakConfig,
     Synthesizer,
     ToolResult,
     Update,
@@ -128,7 +130,10 @@ class CascadeLink(Link):
                 if self._reply is not None and self._reply[0].number == turn:
                     self._stop()
                 await self._expect()
-            case UserText() | Update():
+            case Update(settings=settings, changed=changed):
+                if "voice" in changed:
+                    await self._try_voice(settings.voice)
+            case UserText():
                 pass
 
     def __aiter__(self) -> AsyncIterator[LinkEvent]:
@@ -143,6 +148,21 @@ class CascadeLink(Link):
         return event
 
     # ------------------------------------------------------------ inside
+
+    async def _try_voice(self, voice: str | None) -> None:
+        """Speak a syllable with a new voice, so that one that does not exist is refused at once."""
+        synthesizer, limit = self._synthesizer, self._deadlines.first_audio
+        config = SpeakConfig(resources=self._context.resources, voice=voice)
+        doing = "trying a voice"
+        try:
+            with (
+                blame(synthesizer.name, doing),
+                Patience(limit, limit, provider=synthesizer.name, doing=doing),
+            ):
+                async with synthesizer.speak(Clause(text="a"), config) as speech:
+                    await anext(speech, None)
+        except VoiceloopError as refusal:
+            raise SettingRefused(str(refusal), doing="changing the voice") from refusal
 
     async def _flush(self, *, end_of_turn: bool) -> None:
         with blame(self._recognizer.name, "finishing a transcript"):

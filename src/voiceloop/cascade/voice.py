@@ -127,7 +127,7 @@ class ReplyVoice:
             async for item in job.items:
                 await self._take(item, spoken)
             self._complete_to = float("inf")
-            await self._out(self._joints.end(), spoken)
+            await self._out(self._joints.end("reply" if jobs.finished else None), spoken)
             self._marks.clear()
             if spread:
                 self._emit(ReplySpan(span.reply, span.start, span.end, span.ms, self._ms()))

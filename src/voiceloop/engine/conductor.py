@@ -17,11 +17,13 @@ from voiceloop.engine.speaker import Speaker, Voice
 from voiceloop.engine.toolrunner import ToolRunner
 from voiceloop.engine.turn import Request, Turn
 from voiceloop.engine.wake import Timers
+from voiceloop.engine.watchers import Watchers
 from voiceloop.errors import SlowConsumer
 from voiceloop.events import (
     ConnectionState,
     Event,
     Notice,
+    SettingApplied,
     Transcript,
     TranscriptRevised,
     TurnEnded,
@@ -41,7 +43,6 @@ from voiceloop.interfaces import (
     ModelSpeechStopped,
     ModelToolCall,
     ModelUsage,
-    Observer,
     Partial,
     Pause,
     Prompt,
@@ -77,7 +78,6 @@ class Plan:
     voice: Voice
     limits: Limits
     idle: Idle | None = None
-    observers: tuple[Observer, ...] = ()
 
 
 class Conductor(Ears):
@@ -93,15 +93,15 @@ class Conductor(Ears):
         conversation: Conversation,
         detector: TurnState | None,
         *,
+        watchers: Watchers,
         session: object,
         send: Callable[[Command], None],
         finish: Callable[[str], None],
         turn_settled: Callable[[], None],
     ) -> None:
-        self.settings = settings
         self.timers = Timers()
         self.conversation = conversation
-        self.lanes = Lanes(observers=plan.observers, released=self._released, drained=self._drained)
+        self.lanes = Lanes(watchers=watchers, released=self._released, drained=self._drained)
         self.speaker = Speaker(
             plan.voice, self.lanes, conversation, self.timers, send=send, turn_over=self._turn_over
         )
@@ -114,8 +114,15 @@ class Conductor(Ears):
         self._reply: tuple[int, Turn] | None = None
         self._state = _State()
         self._handlers = self._link_handlers()
+        self.apply(settings, frozenset())
 
     # ------------------------------------------------------------ what the application asks
+
+    def apply(self, settings: Settings, changed: frozenset[str]) -> None:
+        """These settings hold from now on."""
+        self.settings, self.speaker.speaks = settings, settings.speak
+        if changed:
+            self.lanes.signal(SettingApplied(settings=tuple(sorted(changed))))
 
     def start(self) -> None:
         """The model is there: the clocks run."""
@@ -200,6 +207,8 @@ class Conductor(Ears):
             self._barge_in(Happening.WORDS)
 
     def _barge_in(self, happening: Happening) -> None:
+        if self._plan.hearing.model_decides:
+            happening = Happening.SUSPECT
         act = self.speaker.happen(happening, "words" if happening is Happening.WORDS else "speech")
         turn = self.speaker.current
         if act is Act.MERGE and turn is not None:
@@ -251,11 +260,21 @@ class Conductor(Ears):
         self.lanes.moved()
 
     def _answer(self, utterance: int, text: str, confidence: float | None, speech_ended: float) -> None:
-        turn = self.speaker.new_turn("reply", utterance=utterance)
-        turn.entry = self.conversation.user(text, confidence=confidence)
-        turn.timing.speech_ended, turn.timing.committed = speech_ended, clock.now()
+        entry = self.conversation.user(text, confidence=confidence)
+        self._state.asked = Asked(utterance, entry, speech_ended, clock.now())
         if not self._plan.hearing.model_decides:
+            turn = self._answering_turn()
             self._begin(turn, EndOfTurn(turn=turn.number))
+
+    def _answering_turn(self) -> Turn:
+        """A turn that answers what the user said last, if nothing has answered it yet."""
+        asked, self._state.asked = self._state.asked, None
+        if asked is None:
+            return self.speaker.new_turn("reply")
+        turn = self.speaker.new_turn("reply", utterance=asked.utterance)
+        turn.entry = asked.entry
+        turn.timing.speech_ended, turn.timing.committed = asked.speech_ended, asked.committed
+        return turn
 
     def revised(self, change: Revised) -> None:
         """See :meth:`Ears.revised`."""
@@ -338,8 +357,8 @@ class Conductor(Ears):
             self.listener.commit_by_model()
             if turn is not None:
                 self.speaker.happen(Happening.TYPED, "model")
-            turn = self.speaker.new_turn("reply")
-            self.speaker.begin(turn, None, speaks=self.settings.speak)
+            turn = self._answering_turn()
+            self._begin(turn, None)
             self._reply = (event.reply, turn)
         elif turn is not None and turn.number == event.turn:
             self._reply = (event.reply, turn)
@@ -369,9 +388,9 @@ class Conductor(Ears):
 
     # ------------------------------------------------------------ turns
 
-    def _begin(self, turn: Turn, request: Request) -> None:
+    def _begin(self, turn: Turn, request: Request | None) -> None:
         self._state.answering(turn)
-        self.speaker.begin(turn, request, speaks=self.settings.speak)
+        self.speaker.begin(turn, request)
 
     def _released(self, event: Event) -> None:
         if self.speaker.released(event):
@@ -437,11 +456,22 @@ class Conductor(Ears):
         self.timers.set("watch", clock.now() + 1.0, self._watch)
 
 
+@frozen
+class Asked:
+    """An utterance that waits for its answer: its number, its entry, and the times it ended and was committed."""
+
+    utterance: int
+    entry: int
+    speech_ended: float
+    committed: float
+
+
 @attrs.define
 class _State:
     """What a conductor remembers between happenings."""
 
     ending: str | None = None
+    asked: Asked | None = None
     input_ended: bool = False
     idle_prompts: int = 0
     cut_offs: int = 0

@@ -7,7 +7,7 @@ runs by itself, an iterator that waits is woken by what comes or by the time at 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
 from typing import Literal, TypeAlias
 
@@ -16,8 +16,8 @@ import attrs
 
 from voiceloop import clock
 from voiceloop.engine.wake import Wake
+from voiceloop.engine.watchers import Watchers
 from voiceloop.events import Event, Notice, SessionEnded, Transcript, TurnEnded
-from voiceloop.interfaces import Observer
 from voiceloop.rules.timeline import Track
 
 Side: TypeAlias = Literal["both", "signals", "replies"]
@@ -29,13 +29,14 @@ class Lanes:
     def __init__(
         self,
         *,
-        observers: Sequence[Observer],
+        watchers: Watchers,
         released: Callable[[Event], None],
         drained: Callable[[Track], None],
     ) -> None:
         self._signals: deque[Event] = deque()
         self._replies: deque[Track | TurnEnded] = deque()
-        self._observers = list(observers)
+        self._watchers = watchers
+        watchers.trouble = lambda text: self.signal(Notice(code="observer-failed", text=text))
         self._released = released
         self._drained = drained
         self._began = clock.now()
@@ -140,13 +141,7 @@ class Lanes:
     def _leave(self, event: Event) -> Event:
         self._taken = clock.now()
         self._released(event)
-        for observer in tuple(self._observers):
-            try:
-                observer.event(event)
-            except Exception as error:  # noqa: BLE001 - a watcher's bug must not end the conversation; it is told
-                self._observers.remove(observer)
-                text = f"{type(observer).__name__} raised {type(error).__name__} and is told nothing more"
-                self.signal(Notice(code="observer-failed", text=text))
+        self._watchers.event(event)
         return event
 
     def _last(self, side: Side) -> Event | None:

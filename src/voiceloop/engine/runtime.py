@@ -15,6 +15,7 @@ from voiceloop.engine.keeper import Keeper
 from voiceloop.engine.pool import Pool, SharedPool
 from voiceloop.engine.supervisor import Supervisor, bare
 from voiceloop.engine.uplink import Uplink
+from voiceloop.engine.watchers import Watchers
 from voiceloop.errors import (
     ProviderMisbehaved,
     ProviderTimeout,
@@ -24,9 +25,17 @@ from voiceloop.errors import (
     VoiceloopError,
 )
 from voiceloop.events import ConnectionState, Notice, SessionEnded, SessionStarted
-from voiceloop.interfaces import Link, LinkContext, MarkKind, Memory, Resources, Settings, SpeechModel, TurnDetector
-
-_MODEL_STUCK = 15.0
+from voiceloop.interfaces import (
+    Link,
+    LinkContext,
+    MarkKind,
+    Memory,
+    Observer,
+    Resources,
+    Settings,
+    SpeechModel,
+    TurnDetector,
+)
 
 
 @frozen
@@ -42,6 +51,7 @@ class Parts:
     memory: Memory | None = None
     pool: Pool | None = None
     audio: AsyncIterable[bytes] | None = None
+    observers: tuple[Observer, ...] = ()
 
 
 class Runtime:
@@ -57,6 +67,7 @@ class Runtime:
         self._finished = anyio.Event()
         self._reason = "closed"
         self.over = False
+        self.watchers = Watchers(parts.observers)
 
     async def start(self) -> None:
         """Connect; raises the failure bare when that does not work."""
@@ -99,7 +110,8 @@ class Runtime:
     # ------------------------------------------------------------ the supervised task
 
     async def _main(self, ready: Callable[[], None]) -> None:
-        parts, error = self._parts, None
+        parts = self._parts
+        error: BaseException | None = None
         keeper = Keeper(parts.memory, parts.conversation_id, self._trouble)
         await self._stand_up(keeper)
         try:
@@ -108,9 +120,7 @@ class Runtime:
                 await self._converse(pool, keeper, ready)
         except BaseException as failure:
             error = bare(failure)
-            if isinstance(error, Exception) and not isinstance(error, VoiceloopError):
-                raise
-            raise error from error.__cause__
+            raise
         finally:
             self.over = True
             self._close(error)
@@ -127,12 +137,15 @@ class Runtime:
             parts.settings,
             conversation,
             None if parts.turns is None else parts.turns.start(source),
+            watchers=self.watchers,
             session=self._session,
             send=lambda command: self.uplink.send(command),
             finish=self.finish,
             turn_settled=keeper.settled,
         )
-        self.uplink = Uplink(plan.input, source, plan.limits, self.conductor.listener.audio)
+        self.uplink = Uplink(
+            plan.input, source, plan.limits, watchers=self.watchers, heard=self.conductor.listener.audio
+        )
         started = SessionStarted(
             conversation_id=parts.conversation_id,
             model=parts.model.name,
@@ -199,14 +212,13 @@ class Runtime:
 
     async def _pump(self, audio: AsyncIterable[bytes]) -> None:
         async for pcm in audio:
-            await self.uplink.audio(pcm, None, self._parts.plan.observers)
+            await self.uplink.audio(pcm)
         self.conductor.end_input()
 
     def _watch(self) -> None:
-        stuck = self.uplink.stuck_for(clock.now())
-        if stuck > self._parts.plan.limits.input_stall + _MODEL_STUCK:
+        if self.uplink.stuck(clock.now()):
             raise ProviderTimeout(
-                f"took no input for {stuck:.0f} s",
+                "takes no input",
                 provider=self._parts.model.name,
                 doing="sending to the model",
                 retryable=True,

@@ -62,6 +62,7 @@ class Speaker:
         turn_over: Callable[[Turn, TurnEnded], None],
     ) -> None:
         self.floor = Floor.OPEN
+        self.speaks = True
         self.current: Turn | None = None
         self._voice = voice
         self._lanes = lanes
@@ -90,11 +91,11 @@ class Speaker:
             track.marks_until(float("inf"))
         return Turn(number=number, cause=cause, track=track, utterance=utterance, interruptible=interruptible)
 
-    def begin(self, turn: Turn, request: Request | None, *, speaks: bool = True) -> None:
+    def begin(self, turn: Turn, request: Request | None) -> None:
         """Make ``turn`` the living one and ask the model for it (None: the model began it by itself)."""
         self.settle()
         self.current, turn.request = turn, request
-        turn.script.speaks = speaks
+        turn.script.speaks = self.speaks
         turn.track.held = turn.speculative
         self._convert = converter(self._voice.source, self._voice.pacing.format)
         self._conversation.assistant(turn.number)

@@ -18,7 +18,10 @@ from voiceloop.tools import Tool, ToolContext
 
 
 class ToolRunner:
-    """Runs each call as a child task; the result goes to the conversation, to the events and back to the model."""
+    """Runs each call as a child task; the result goes to the conversation, to the events and back to the model.
+
+    A call id that is blank or was used before gets another one in the conversation.
+    """
 
     def __init__(
         self, lanes: Lanes, conversation: Conversation, *, session: object, send: Callable[[Command], None]
@@ -28,6 +31,7 @@ class ToolRunner:
         self._session = session
         self._send = send
         self._children: TaskGroup | None = None
+        self._seen: set[str] = set()
         self.running = 0
 
     def start(self, children: TaskGroup) -> None:
@@ -37,20 +41,22 @@ class ToolRunner:
     def call(self, turn: int, call: ModelToolCall, tools: tuple[Tool, ...]) -> None:
         """Run a call, at once and beside everything else."""
         assert self._children is not None
+        key = call.call if call.call.strip() and call.call not in self._seen else clock.new_id()
+        self._seen.add(key)
         shown = call.arguments if not isinstance(call.arguments, str) else {"text": call.arguments}
-        self._conversation.tool_call(turn, call.call, call.name, shown)
-        self._lanes.signal(ToolCalled(turn=turn, call=call.call, name=call.name, arguments=shown))
+        self._conversation.tool_call(turn, key, call.name, shown)
+        self._lanes.signal(ToolCalled(turn=turn, call=key, name=call.name, arguments=shown))
         tool = next((tool for tool in tools if tool.name == call.name), None)
         self.running += 1
         if tool is None:
             known = ", ".join(tool.name for tool in tools) or "none"
-            self._done(turn, call, f"There is no tool {call.name!r}. Known tools: {known}.", error=True, ms=0.0)
+            self._done(turn, key, call, f"There is no tool {call.name!r}. Known tools: {known}.", error=True, ms=0.0)
         else:
-            self._children.start_soon(self._run, turn, call, tool, name=f"tool {call.name}")
+            self._children.start_soon(self._run, turn, key, call, tool, name=f"tool {call.name}")
 
-    async def _run(self, turn: int, call: ModelToolCall, tool: Tool) -> None:
+    async def _run(self, turn: int, key: str, call: ModelToolCall, tool: Tool) -> None:
         began, error, result = clock.now(), True, ""
-        context = ToolContext(turn=turn, call=call.call, session=self._session)
+        context = ToolContext(turn=turn, call=key, session=self._session)
         try:
             with anyio.fail_after(tool.timeout):
                 result, error = await tool.run(call.arguments, context), False
@@ -61,13 +67,13 @@ class ToolRunner:
         except Exception as failure:  # noqa: BLE001 - told to the model and to the session's events
             result = f"The tool failed: {_words(failure)}"
             self._lanes.signal(Notice(code="tool-failed", text=f"{call.name} raised {type(failure).__name__}"))
-        self._done(turn, call, result, error=error, ms=(clock.now() - began) * 1000)
+        self._done(turn, key, call, result, error=error, ms=(clock.now() - began) * 1000)
 
-    def _done(self, turn: int, call: ModelToolCall, result: str, *, error: bool, ms: float) -> None:
+    def _done(self, turn: int, key: str, call: ModelToolCall, result: str, *, error: bool, ms: float) -> None:
         self.running -= 1
-        self._conversation.tool_result(call.call, result, error)
+        self._conversation.tool_result(key, result, error)
         self._lanes.signal(
-            ToolReturned(turn=turn, call=call.call, name=call.name, result=result, error=error, ms=round(ms, 3))
+            ToolReturned(turn=turn, call=key, name=call.name, result=result, error=error, ms=round(ms, 3))
         )
         self._send(ToolResult(connection=call.connection, call=call.call, name=call.name, result=result, error=error))
 

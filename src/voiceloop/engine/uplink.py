@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import anyio
 from attrs import define
@@ -12,9 +12,13 @@ from attrs import define
 from voiceloop import clock
 from voiceloop.audio import AudioFormat, converter
 from voiceloop.engine.wake import Wake
+from voiceloop.engine.watchers import Watchers
 from voiceloop.errors import InputStalled
-from voiceloop.interfaces import Command, Link, Observer
+from voiceloop.interfaces import Command, Link
 from voiceloop.rules.budgets import Limits
+
+_COMMAND_PATIENCE = 20.0
+"""How long a model may take to carry out a command, in seconds."""
 
 
 @define(eq=False)
@@ -29,23 +33,29 @@ class Uplink:
     """Takes input at once and passes it on from a task of its own (:meth:`run`)."""
 
     def __init__(
-        self, source: AudioFormat, target: AudioFormat, limits: Limits, heard: Callable[[bytes, float, float], None]
+        self,
+        source: AudioFormat,
+        target: AudioFormat,
+        limits: Limits,
+        *,
+        watchers: Watchers,
+        heard: Callable[[bytes, float, float], None],
     ) -> None:
         self._source = source
         self._target = target
         self._limits = limits
+        self._watchers = watchers
         self._heard = heard
         self._convert = converter(source, target)
         self._queue: deque[bytes | Command | Ask] = deque()
         self._waiting_ms = 0.0
         self._samples = 0
         self._passing_since: float | None = None
+        self._patience = limits.input_stall
         self._more = Wake()
         self._room = Wake()
 
-    async def audio(
-        self, pcm: bytes | bytearray | memoryview, at: float | None, observers: Sequence[Observer]
-    ) -> None:
+    async def audio(self, pcm: bytes | bytearray | memoryview, at: float | None = None) -> None:
         """Accept ``pcm``, all or nothing. Waits for room; raises InputStalled when there is none in time."""
         samples = self._source.samples(pcm)
         if not samples:
@@ -58,8 +68,7 @@ class Uplink:
             self._queue.append(converted)
             self._waiting_ms += self._target.ms(self._target.samples(converted))
             self._more.set()
-        for observer in observers:
-            observer.input(bytes(pcm), self._samples)
+        self._watchers.input(pcm, self._samples)
         self._samples += samples
         self._heard(converted, duration_ms, clock.now() if at is None else at)
 
@@ -88,14 +97,17 @@ class Uplink:
                 if isinstance(item, bytes):
                     self._waiting_ms -= self._target.ms(self._target.samples(item))
                     self._room.set()
+                    self._patience = self._limits.input_stall
+                else:
+                    self._patience = _COMMAND_PATIENCE
                 self._passing_since = clock.now()
                 await self._pass(link, item)
             self._passing_since = None
             await self._more.wait()
 
-    def stuck_for(self, now: float) -> float:
-        """How long, in seconds, the model has been taking one piece of input."""
-        return 0.0 if self._passing_since is None else now - self._passing_since
+    def stuck(self, now: float) -> bool:
+        """Whether the model has been taking one piece of input for too long."""
+        return self._passing_since is not None and now - self._passing_since > self._patience
 
     async def _pass(self, link: Link, item: bytes | Command | Ask) -> None:
         if isinstance(item, bytes):
