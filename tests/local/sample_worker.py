@@ -11,7 +11,6 @@ from collections.abc import Generator, Mapping
 from voiceloop.errors import BadInput, MissingExtra
 from voiceloop.local.serving import Handler, Job, serve
 
-
 _made: list[int] = []
 
 

@@ -82,6 +82,7 @@ class Library:
 
     voices: tuple[VoiceFile, ...] = field(init=False)
     variants: frozenset[str] = field(init=False)
+    made: int = field(default=0, init=False)
     _library: ctypes.CDLL = field(init=False)
     _callback: object = field(init=False)
     _take: Callable[[bytes, list[Event]], bool] | None = field(default=None, init=False)
@@ -151,6 +152,7 @@ class Library:
     def _on_audio(self, wave: int | None, samples: int, events: ctypes._Pointer[_Event]) -> int:
         if self._take is None:
             return 1
+        self.made += max(samples, 0)
         pcm = ctypes.string_at(wave, samples * 2) if wave and samples > 0 else b""
         try:
             return 0 if self._take(pcm, list(_events(events))) else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from collections.abc import Sequence
 
 from attrs import define, evolve, field, frozen
 
@@ -75,15 +76,24 @@ class Marks:
     def word(self, sample: int, position: int) -> None:
         """espeak begins a word, or a part of one, at character ``position`` of the text."""
         ms = self._ms(sample)
-        while self._expected and self._expected[0][1] <= position:
-            self._expected.popleft()
+        while position < len(self.text) and self.text[position].isspace():
+            position += 1  # seen after abbreviations
+        missed = self._missed(position)
         if self._expected and self._expected[0][0] <= position:
-            self._end_word(ms)
+            self._end_word(ms, missed)
             self._word = SpokenSpan(*self._expected.popleft(), ms)
         elif (word := self._word) is not None and self._divides(word, position):
-            self._word = evolve(word, end=word.start + len(self.text[word.start : position].rstrip(_PUNCTUATION)))
-            self._end_word(ms)
+            inside = self.text[word.start : position].rstrip(_PUNCTUATION)
+            self._word = evolve(word, end=word.start + len(inside))
+            self._end_word(ms, ())
             self._word = SpokenSpan(position, word.end, ms)
+
+    def _missed(self, position: int) -> list[tuple[int, int]]:
+        """The words before ``position`` of which espeak did not tell, but for signs that are not spoken."""
+        missed = []
+        while self._expected and self._expected[0][1] <= position:
+            missed.append(self._expected.popleft())
+        return [(start, end) for start, end in missed if any(map(str.isalnum, self.text[start:end]))]
 
     def phoneme(self, sample: int, ipa: str) -> None:
         """espeak begins a phoneme at ``sample``, of which the audio is there; an empty one is a pause."""
@@ -104,7 +114,7 @@ class Marks:
             self._held.pop()
         while self._held:
             self._settle(end)
-        self._end_word(end)
+        self._end_word(end, self._missed(len(self.text)))
 
     def _begin(self, shape: Shape) -> None:
         held = self._held
@@ -132,11 +142,16 @@ class Marks:
         shape = self._held.popleft()
         self._shapes.append(evolve(shape, end_ms=self._held[0].ms if self._held else end))
 
-    def _end_word(self, ms: float) -> None:
-        if self._word is not None:
-            end = self._word.end_ms
-            self._words.append(evolve(self._word, end_ms=ms if end is None else end))
-            self._word = None
+    def _end_word(self, ms: float, missed: Sequence[tuple[int, int]]) -> None:
+        """End the word that is being spoken; the ``missed`` ones after it get their share of its time."""
+        word, self._word = self._word, None
+        spans = [*([(word.start, word.end)] if word is not None else []), *missed]
+        at = word.ms if word is not None else 0.0
+        end = word.end_ms if word is not None and word.end_ms is not None else ms
+        each = (end - at) / max(1, sum(stop - start for start, stop in spans))
+        for start, stop in spans:
+            self._words.append(SpokenSpan(start, stop, at, at + each * (stop - start)))
+            at += each * (stop - start)
 
     def _divides(self, word: SpokenSpan, position: int) -> bool:
         # scripts without blanks between words: each part that espeak tells of is a word

@@ -49,14 +49,16 @@ class _Piece:
         if until <= self._sent:
             return
         offset = self.first_sample * 1000 / RATE
+
+        def at(ms: float) -> float:
+            return round(ms + offset, 3)
+
         shapes, spans = self.marks.take()
+        first = self.first_char
         header: dict[str, Any] = {
-            "until": offset + until * 1000 / RATE,
-            "visemes": [(s.code, s.ms + offset, s.end_ms + offset, s.ipa) for s in shapes],
-            "words": [
-                (s.start + self.first_char, s.end + self.first_char, s.ms + offset, (s.end_ms or s.ms) + offset)
-                for s in spans
-            ],
+            "until": at(until * 1000 / RATE),
+            "visemes": [(s.code, at(s.ms), at(s.end_ms), s.ipa) for s in shapes],
+            "words": [(s.start + first, s.end + first, at(s.ms), at(s.end_ms or s.ms)) for s in spans],
         }
         self.job.send(header, self.marks.pcm[self._sent : until].tobytes())
         self._sent = until
@@ -70,7 +72,7 @@ class _Speaker:
     catalogue: Catalogue
 
     def speak(self, job: Job) -> Generator[None]:
-        """Speak ``text`` with ``voice``, ``rate``, ``pitch``, ``volume``; ``pause`` after its end; ``marks`` if wanted."""
+        """Speak ``text`` with ``voice``, ``rate``, ``pitch`` and ``volume``, a ``pause`` after it, and ``marks``."""
         voice = self.catalogue.find(job.header["voice"])
         prosody = Prosody(job.header["rate"], job.header["pitch"], job.header["volume"])
         text = clean(job.header["text"])
@@ -87,6 +89,10 @@ class _Speaker:
                 self.library.synthesize(text[start:end], voice, prosody, pause, lambda pcm, _: _plain(job, pcm))
             yield
 
+    def made(self, job: Job) -> None:
+        """How many samples were made since the process began."""
+        job.send({"samples": self.library.made}, last=True)
+
     def voices(self, job: Job) -> None:
         """All voices: file, title, first language tag."""
         rows = [(v.identifier, v.title, v.tags[0][1] if v.tags else "") for v in self.library.voices]
@@ -102,7 +108,7 @@ def _plain(job: Job, pcm: bytes) -> bool:
 def _start() -> Mapping[str, Handler]:
     library = Library()
     speaker = _Speaker(library, Catalogue(library.voices, library.variants))
-    return {"speak": speaker.speak, "voices": speaker.voices}
+    return {"speak": speaker.speak, "voices": speaker.voices, "made": speaker.made}
 
 
 if __name__ == "__main__":
