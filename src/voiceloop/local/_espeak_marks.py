@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from attrs import define, evolve, field, frozen
 
-from voiceloop.local._espeak_text import words
-from voiceloop.visemes import SILENCE, glide_of_ipa, viseme_of_ipa
+from voiceloop.local._shapes import Shape, Shapes
+from voiceloop.local._text import words
+from voiceloop.visemes import SILENCE, viseme_of_ipa
 
 _STRESS = "ˈˌ"
 _PUNCTUATION = "，。、！？；：…“”‘’（）《》「」 "
@@ -17,18 +18,6 @@ _STOPS = frozenset("pbtdkɡgcɟqʈɖʔ")
 _CLOSURE = 50.0  # ms: the longest closure looked for before the release of a stop
 _STEP = 2.5
 _QUIET = 250  # of 32768
-_SHORTEST = 20.0  # ms: a shape that lasts less is not seen; closed lips are
-_GLIDE = 160.0  # ms: a diphthong at least this long ends in a shape of its own
-
-
-@frozen
-class Shape:
-    """A mouth shape from ``ms`` until ``end_ms``, and the phoneme that it is for."""
-
-    code: str
-    ms: float
-    end_ms: float
-    ipa: str
 
 
 @frozen
@@ -52,10 +41,9 @@ class Marks:
     text: str
     rate: int
     pcm: array[int]
-    _held: deque[Shape] = field(factory=deque, init=False)
     _word: SpokenSpan | None = field(default=None, init=False)
     _expected: deque[tuple[int, int]] = field(init=False)
-    _shapes: list[Shape] = field(factory=list, init=False)
+    _shapes: Shapes = field(factory=Shapes, init=False)
     _words: list[SpokenSpan] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -64,14 +52,13 @@ class Marks:
     @property
     def settled(self) -> float:
         """All marks before this time have been given by :meth:`take`, once it has been called."""
-        shapes = self._held[0].ms if self._held else 0.0
+        shapes = self._shapes.settled
         return min(shapes, self._word.ms) if self._word is not None else shapes
 
     def take(self) -> tuple[list[Shape], list[SpokenSpan]]:
         """The shapes and words that are settled since the last call."""
-        taken = self._shapes, self._words
-        self._shapes, self._words = [], []
-        return taken
+        words, self._words = self._words, []
+        return self._shapes.take(), words
 
     def word(self, sample: int, position: int) -> None:
         """espeak begins a word, or a part of one, at character ``position`` of the text."""
@@ -103,44 +90,16 @@ class Marks:
         if self._word is not None:
             paused = self._word.end_ms if self._word.end_ms is not None else ms
             self._word = evolve(self._word, end_ms=paused if code == SILENCE else None)
-        if bare[:1] in _STOPS and self._held and self._held[-1].code != SILENCE:
-            ms = max(self._closure(sample), self._held[-1].ms)
-        self._begin(Shape(code, ms, ms, bare))
+        latest = self._shapes.latest
+        if bare[:1] in _STOPS and latest is not None and latest.code != SILENCE:
+            ms = max(self._closure(sample), latest.ms)
+        self._shapes.begin(bare, ms)
 
     def finish(self) -> None:
         """The audio is complete: settle what was held back."""
         end = self._ms(len(self.pcm))
-        if len(self._held) > 1 and self._is_short(self._held[-1], end):
-            self._held.pop()
-        while self._held:
-            self._settle(end)
+        self._shapes.finish(end)
         self._end_word(end, self._missed(len(self.text)))
-
-    def _begin(self, shape: Shape) -> None:
-        held = self._held
-        if not held:
-            if shape.ms >= _SHORTEST and shape.code != SILENCE:
-                held.append(Shape(SILENCE, 0.0, 0.0, ""))
-            else:
-                shape = evolve(shape, ms=0.0)
-        elif self._is_short(held[-1], shape.ms):
-            short = held.pop()
-            shape = shape if held else evolve(shape, ms=short.ms)
-        else:
-            self._glide(held[-1], shape.ms)
-        if not held or held[-1].code != shape.code:
-            held.append(shape)
-        while len(held) > 2:
-            self._settle(0.0)
-
-    def _glide(self, last: Shape, end: float) -> None:
-        glide = glide_of_ipa(last.ipa) if end - last.ms >= _GLIDE else None
-        if glide is not None and glide != last.code:
-            self._held.append(Shape(glide, last.ms + 0.6 * (end - last.ms), end, last.ipa))
-
-    def _settle(self, end: float) -> None:
-        shape = self._held.popleft()
-        self._shapes.append(evolve(shape, end_ms=self._held[0].ms if self._held else end))
 
     def _end_word(self, ms: float, missed: Sequence[tuple[int, int]]) -> None:
         """End the word that is being spoken; the ``missed`` ones after it get their share of its time."""
@@ -168,9 +127,6 @@ class Marks:
                 break
             start -= step
         return self._ms(start)
-
-    def _is_short(self, shape: Shape, end: float) -> bool:
-        return end - shape.ms < _SHORTEST and shape.code != "p"
 
     def _ms(self, sample: int) -> float:
         return sample * 1000 / self.rate

@@ -13,8 +13,8 @@ from attrs import define, field
 
 from voiceloop.local._espeak_library import RATE, Event, Library, Prosody
 from voiceloop.local._espeak_marks import Marks
-from voiceloop.local._espeak_text import clean, pieces
 from voiceloop.local._espeak_voices import Catalogue
+from voiceloop.local._text import clean, pieces
 from voiceloop.local.serving import Handler, Job, serve
 
 
