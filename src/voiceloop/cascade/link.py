@@ -13,6 +13,7 @@ from voiceloop.cascade.reply import GREETING, Deadlines, Reply
 from voiceloop.engine.supervisor import bare
 from voiceloop.errors import ProviderUnavailable, SettingRefused, VoiceloopError
 from voiceloop.interfaces import (
+    Attend,
     Clause,
     Command,
     Cut,
@@ -21,6 +22,7 @@ from voiceloop.interfaces import (
     Link,
     LinkContext,
     LinkEvent,
+    LinkNotice,
     ListenConfig,
     Listening,
     ModelUsage,
@@ -78,11 +80,13 @@ class CascadeLink(Link):
         self._reply: tuple[Reply, anyio.CancelScope] | None = None
         self._expected: Expectation | None = None
         self._expects = False
+        self._preparing = False
 
     async def start(self) -> None:
         """Listen."""
         await self._expect()
         self._children.start_soon(self._listen, name="recognizer reader")
+        self._prepare()
 
     async def _listen(self) -> None:
         name = self._recognizer.name
@@ -110,6 +114,8 @@ class CascadeLink(Link):
     async def send(self, command: Command) -> None:
         """See :meth:`Link.send`."""
         match command:
+            case Attend():
+                self._prepare()
             case Pause():
                 await self._flush(end_of_turn=False)
             case EndOfTurn(turn=turn, final=final):
@@ -176,6 +182,22 @@ class CascadeLink(Link):
             self._expected = expected
             with blame(self._recognizer.name, "taking an expectation"):
                 await self._listening.expect(expected)
+
+    def _prepare(self) -> None:
+        """Open what the next reply will need, beside everything else; once at a time."""
+        if not self._preparing:
+            self._preparing = True
+            self._children.start_soon(self._warm_up, name="preparing providers")
+
+    async def _warm_up(self) -> None:
+        try:
+            with anyio.move_on_after(self._deadlines.first_token):
+                await self._reasoner.prepare(self._context.resources)
+                await self._synthesizer.prepare(self._context.resources)
+        except (VoiceloopError, OSError) as failure:
+            self._out.add(LinkNotice(code="prepare-failed", text=str(failure)))
+        finally:
+            self._preparing = False
 
     def _begin(self, turn: int, make: Callable[[Reply], Awaitable[None]]) -> None:
         self._stop()

@@ -77,7 +77,7 @@ class Reply:
         self._answered.set()
 
     async def answer(self, prompt: str | None = None) -> None:
-        """Ask the reasoner, as often as it calls tools. ``prompt``: an instruction that is kept out of the history."""
+        """Ask the reasoner, as often as it calls tools. ``prompt``: an instruction kept out of the history."""
         async with self._speaking():
             for _ in range(self._deadlines.tool_steps):
                 if not await self._step(prompt):

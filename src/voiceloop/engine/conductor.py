@@ -32,6 +32,7 @@ from voiceloop.events import (
     UserSpeechStarted,
 )
 from voiceloop.interfaces import (
+    Attend,
     Command,
     EndOfTurn,
     Final,
@@ -186,6 +187,7 @@ class Conductor(Ears):
             case "started":
                 self.timers.clear("idle")
                 self.lanes.signal(UserSpeechStarted(ms=ms))
+                self._send(Attend())
             case "suspect":
                 self.speaker.happen(Happening.SUSPECT)
             case "confirm":

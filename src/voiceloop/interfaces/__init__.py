@@ -31,6 +31,7 @@ from voiceloop.interfaces.recognizer import (
     RecognizerUsage,
 )
 from voiceloop.interfaces.speech_model import (
+    Attend,
     Command,
     Cut,
     EndOfTurn,
@@ -88,6 +89,7 @@ from voiceloop.interfaces.turn_detector import (
 )
 
 __all__ = (
+    "Attend",
     "Clause",
     "Command",
     "Cut",

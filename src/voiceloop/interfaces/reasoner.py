@@ -86,6 +86,12 @@ class Reasoner(abc.ABC):
         Leaving early cancels the reply at once and frees its connection. Raises ProviderError.
         """
 
+    async def prepare(self, resources: Resources) -> None:
+        """Open what :meth:`reply` will need, so that its first word is not late. The default does nothing.
+
+        Called when a session opens and whenever the user begins to speak; a failure shows at the next call instead.
+        """
+
     def expect(self, messages: Sequence[Message]) -> Expectation | None:
         """What the user may say next after ``messages``; None (the default) for anything. Pure and quick."""
         return None

@@ -76,6 +76,11 @@ class LinkContext:
 
 
 @frozen
+class Attend:
+    """The user begins to speak: a chance to open what answering them will need."""
+
+
+@frozen
 class Pause:
     """The user paused; their turn may be over. A chance to finish the transcript early."""
 
@@ -144,7 +149,7 @@ class Update:
     changed: frozenset[str]
 
 
-Command: TypeAlias = Pause | EndOfTurn | UserText | Prompt | Say | ToolResult | Cut | Update
+Command: TypeAlias = Attend | Pause | EndOfTurn | UserText | Prompt | Say | ToolResult | Cut | Update
 
 
 # ---------------------------------------------------------------- link events: link to session

@@ -108,6 +108,12 @@ class Synthesizer(abc.ABC):
         Raises ProviderError; UnknownName for a voice or language that does not exist, with near matches.
         """
 
+    async def prepare(self, resources: Resources) -> None:
+        """Open what :meth:`speak` will need, so that its first audio is not late. The default does nothing.
+
+        Called when a session opens and whenever the user begins to speak; a failure shows at the next call instead.
+        """
+
     def stream(
         self, clauses: AsyncIterable[Clause], config: SpeakConfig
     ) -> AbstractAsyncContextManager[AsyncIterator[Speech]]:

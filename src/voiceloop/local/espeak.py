@@ -82,6 +82,10 @@ class EspeakSynthesizer(Synthesizer):
         async with worker.request(request) as replies, aclosing(_speech(replies, clause, config)) as speech:
             yield speech
 
+    async def prepare(self, resources: Resources) -> None:
+        """Start the worker process, about 250 ms, before the first sentence needs it."""
+        await _worker(resources)
+
     async def voices(self, resources: Resources) -> Sequence[EspeakVoice]:
         """All voices that there are. Raises MissingExtra or ProviderError."""
         reply = await (await _worker(resources)).call({"op": "voices"})
