@@ -1,1 +1,5 @@
-"""The command line: ``voiceloop demo``, ``talk``."""
+"""The command line: demonstrations without writing code."""
+
+from voiceloop.cli.program import main
+
+__all__ = ("main",)

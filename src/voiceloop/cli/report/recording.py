@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import wave
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import field, frozen
@@ -30,6 +30,10 @@ class Played:
         return self.start + self.duration_ms / 1000
 
 
+def _in_order(events: Iterable[Event]) -> tuple[Event, ...]:
+    return tuple(events)
+
+
 @frozen
 class Recording:
     """One conversation on one timeline, in s since the session began (every event's ``at`` is on it).
@@ -39,7 +43,7 @@ class Recording:
     right, whose first sample is at 0 s. User speech at a ms of input is at the same ms of the file.
     """
 
-    events: Sequence[Event] = field(converter=tuple)
+    events: Sequence[Event] = field(converter=_in_order)
     played: Mapping[int, Sequence[Played]]
     wav: Path
 

@@ -1,0 +1,98 @@
+"""The demo's conversation: who takes part, the session that joins them, and what is kept of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from voiceloop import clock
+from voiceloop.audio import PCM16_24K
+from voiceloop.cascade import Cascade
+from voiceloop.cli import summary
+from voiceloop.cli.caller import Caller, Said
+from voiceloop.cli.line import Line
+from voiceloop.cli.recorder import Recorder
+from voiceloop.cli.report import write_report
+from voiceloop.cli.view import View
+from voiceloop.cli.voices import BOOKING, LINE, VOICE, YES, is_silent, speak
+from voiceloop.engine.pool import Pool
+from voiceloop.local.espeak import EspeakSynthesizer
+from voiceloop.local.recognizer import PocketSphinx
+from voiceloop.local.rules_reasoner import Rules
+from voiceloop.rules.endpointing import Endpointing
+from voiceloop.session import Session
+from voiceloop.testing import virtual_time
+
+ENDPOINTING = Endpointing()
+ASSISTANT = "en-us"
+
+
+class Demo:
+    """One conversation. ``clips``: the caller's recorded turns; without any, a simulated caller books a room.
+
+    ``fast``: on simulated time, in which waiting takes no time; the result is the same.
+    """
+
+    def __init__(self, view: View, clips: Sequence[Said] = (), *, fast: bool = False) -> None:
+        self._view = view
+        self._clips = tuple(clips)
+        self._fast = fast
+        self._caller: Caller | None = None
+        self.recorder = Recorder(LINE, PCM16_24K)
+
+    def run(self) -> None:
+        """Hold the conversation. Raises VoiceloopError, and KeyboardInterrupt when it was stopped from outside."""
+        with self._view:
+            if self._fast:
+                virtual_time.run(self._hold)
+            else:
+                asyncio.run(self._hold())
+
+    async def _hold(self) -> None:
+        async with Pool() as pool:
+            turns = self._clips or [await speak(text, pool, interrupts=when) for text, when in BOOKING]
+            self._caller = Caller(tuple(turns), yes=await speak(YES, pool))
+            rules = Rules.demo()
+            model = Cascade(PocketSphinx(workers=1), rules, EspeakSynthesizer(ASSISTANT))
+            line = Line(self.recorder, self._view, clock.now())
+            session = Session(
+                model, tools=rules.tools, input=LINE, output=PCM16_24K, endpointing=ENDPOINTING, pool=pool
+            )
+            async with session:
+                await line.hold(session, self._caller.call)
+
+    # ------------------------------------------------------------ what is left of it
+
+    @property
+    def code(self) -> int:
+        """The exit code: the simulated caller must get its room."""
+        return 0 if self._clips or summary.booking(self.recorder.events) is not None else 1
+
+    def summary(self) -> list[str]:
+        """What came of it, in sentences."""
+        troubles = [] if self._caller is None else self._caller.notes
+        return [*troubles, *summary.describe(self.recorder.events, ENDPOINTING)]
+
+    def save(self, folder: Path) -> Path | None:
+        """Write sound, events and report into ``folder``; the report's path, None when nothing happened at all."""
+        if not self.recorder.events:
+            return None
+        recording = self.recorder.save(folder)
+        title = "A recorded caller" if self._clips else "A simulated caller books a room"
+        return write_report(folder, recording, title=title, notes=[*self._who(), *self.summary()])
+
+    def _who(self) -> list[str]:
+        caller = (
+            f"The caller's speech was recorded before, in {len(self._clips)} files; where it says {YES!r}, "
+            f"a synthetic voice does (espeak-ng, {VOICE})."
+            if self._clips
+            else f"The caller is simulated: a script with a synthetic voice (espeak-ng, {VOICE})."
+        )
+        silent = [f"{clip.name} is silent." for clip in self._clips if is_silent(clip)]
+        return [
+            caller,
+            "The assistant follows fixed rules, it is no language model; it hears with pocketsphinx and speaks with "
+            f"espeak-ng ({ASSISTANT}), on this machine alone.",
+            *silent,
+        ]

@@ -1,0 +1,78 @@
+"""``voiceloop demo``: a whole spoken conversation on this machine, live or as fast as it goes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import webbrowser
+from datetime import datetime
+from pathlib import Path
+
+from voiceloop.errors import BadInput, VoiceloopError
+
+EXAMPLES = """examples:
+  voiceloop demo                        a simulated caller books a room, live
+  voiceloop demo --pace fast            the same in seconds, on simulated time
+  voiceloop demo hello.wav more.wav     recorded speech, one file for each turn
+  voiceloop demo --out talk --open      choose the folder, and open the report
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Hold a spoken conversation with no account and no network: recognizer, rules and voice are on this machine.\n"
+        "Without files a simulated caller books a meeting room, and interrupts the assistant once.\n"
+        "Writes conversation.wav, events.jsonl and report.html."
+    )
+    parser.epilog = EXAMPLES
+    parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP.wav", help="recorded speech, one file a turn")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write (voiceloop-demo/<date>-<time>)")
+    parser.add_argument(
+        "--pace", choices=("real", "fast"), default="real", help="real time (default), or simulated time"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show nothing but errors while it runs")
+    parser.add_argument("--open", action="store_true", help="open the report in a browser at the end")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the arguments ask for; the exit code. Raises VoiceloopError, and KeyboardInterrupt before it began."""
+    from voiceloop.cli.conversation import Demo
+    from voiceloop.cli.view import make_view
+    from voiceloop.cli.voices import read_clip
+
+    clips = [read_clip(path) for path in args.clips]
+    folder = args.out or Path("voiceloop-demo") / datetime.now().strftime("%Y%m%d-%H%M%S")
+    _make(folder)
+    demo = Demo(make_view(sys.stdout, quiet=args.quiet), clips, fast=args.pace == "fast")
+    stopped = False
+    try:
+        demo.run()
+    except KeyboardInterrupt:
+        stopped = True
+    except VoiceloopError:
+        demo.save(folder)
+        raise
+    report = demo.save(folder)
+    if stopped:
+        print("Stopped.")
+    for line in demo.summary():
+        print(line)
+    if report is not None:
+        print(f"Written: {folder}/conversation.wav, events.jsonl and report.html")
+        if args.open:
+            webbrowser.open(report.resolve().as_uri())
+    return 130 if stopped else demo.code
+
+
+def _make(folder: Path) -> None:
+    """Make the folder, and see that files can be written there, before anybody speaks."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / "events.jsonl"
+        probe.touch()
+    except OSError as error:
+        raise BadInput(
+            f"--out {folder}: cannot be written ({error.strerror or error})", hint="Choose another folder with --out."
+        ) from error
