@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from voiceloop import events as ev
+from voiceloop.cascade import Cascade
 from voiceloop.errors import ProviderUnavailable
 from voiceloop.session import Session
 from voiceloop.testing.event_log import assert_log
@@ -11,8 +12,10 @@ from voiceloop.testing.scripted import (
     Delay,
     Fail,
     ScriptedCaller,
+    ScriptedReasoner,
     ScriptedRecognizer,
     ScriptedSpeechModel,
+    ScriptedSynthesizer,
     ScriptedTurns,
     Speak,
     Until,
@@ -56,6 +59,15 @@ async def test_a_barge_in_stops_the_player_where_it_was() -> None:
     assert (first.reason, second.reason) == ("interrupted", "completed")
     assert first.heard.basis == "measured"
     assert first.heard.ms == caller.listened[1] < 1500
+
+
+async def test_a_cascade_of_scripted_parts_talks() -> None:
+    model = Cascade(ScriptedRecognizer(["hello"]), ScriptedReasoner(["Good day."]), ScriptedSynthesizer())
+    caller = ScriptedCaller([Speak(600), Until(ev.TurnEnded)])
+    async with Session(model, turns=ScriptedTurns()) as session:
+        events = await caller.talk(session)
+    assert_log(events)
+    assert [event.heard.text for event in events if isinstance(event, ev.TurnEnded)] == ["Good day."]
 
 
 async def test_typed_text_raw_audio_and_calls_are_acts() -> None:

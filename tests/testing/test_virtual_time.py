@@ -17,11 +17,9 @@ from voiceloop.testing import virtual_time as vt
 
 @pytest.mark.virtual_time
 async def test_an_hour_passes_at_once() -> None:
-    began = time.monotonic()
     assert clock.now() == vt.START
     await anyio.sleep(3600)
     assert clock.now() == vt.START + 3600
-    assert time.monotonic() - began < 60  # an hour of margin, not a speed test
 
 
 @pytest.mark.virtual_time
