@@ -11,57 +11,26 @@ from attrs import frozen
 from voiceloop import clock
 from voiceloop.audio import AudioFormat
 from voiceloop.conversation import Conversation, ImagePart
+from voiceloop.engine.intake import Intake
 from voiceloop.engine.lanes import Lanes
 from voiceloop.engine.listener import Ears, Hearing, Listener
-from voiceloop.engine.speaker import Speaker, Voice
+from voiceloop.engine.speaker import Speaker, Voice, Why
 from voiceloop.engine.toolrunner import ToolRunner
 from voiceloop.engine.turn import Request, Turn
 from voiceloop.engine.wake import Timers
 from voiceloop.engine.watchers import Watchers
-from voiceloop.errors import SlowConsumer
+from voiceloop.errors import BadInput, SlowConsumer
 from voiceloop.events import (
-    ConnectionState,
     Event,
     Notice,
     SettingApplied,
     Transcript,
     TranscriptRevised,
     TurnEnded,
-    Usage,
     UserSpeechEnded,
     UserSpeechStarted,
 )
-from voiceloop.interfaces import (
-    Attend,
-    Command,
-    EndOfTurn,
-    Final,
-    LinkChanged,
-    LinkEvent,
-    LinkNotice,
-    ModelCut,
-    ModelSpeechStarted,
-    ModelSpeechStopped,
-    ModelToolCall,
-    ModelUsage,
-    Partial,
-    Pause,
-    Prompt,
-    ReplyAudio,
-    ReplyEnded,
-    ReplyFailed,
-    ReplyMarksUntil,
-    ReplySpan,
-    ReplyStarted,
-    ReplyTextDelta,
-    ReplyViseme,
-    ReplyWord,
-    Say,
-    Settings,
-    Settled,
-    TurnState,
-    UserText,
-)
+from voiceloop.interfaces import Attend, Command, EndOfTurn, Pause, Prompt, Say, Settings, TurnState, UserText
 from voiceloop.rules.budgets import Idle, Limits
 from voiceloop.rules.echo import is_echo
 from voiceloop.rules.floor import Act, Floor, Happening
@@ -108,13 +77,19 @@ class Conductor(Ears):
         )
         self.listener = Listener(plan.hearing, detector, self.timers, self)
         self.tools = ToolRunner(self.lanes, conversation, session=session, send=send)
+        self.intake = Intake(
+            self.listener,
+            self.speaker,
+            self.lanes,
+            self.tools,
+            tools=lambda: self.settings.tools,
+            unasked=self._unasked_turn,
+        )
         self._plan = plan
         self._send = send
         self._finish = finish
         self._turn_settled = turn_settled
-        self._reply: tuple[int, Turn] | None = None
         self._state = _State()
-        self._handlers = self._link_handlers()
         self.apply(settings, frozenset())
 
     # ------------------------------------------------------------ what the application asks
@@ -137,8 +112,7 @@ class Conductor(Ears):
         """The user typed something."""
         if reply:
             self._withdraw_speculation()
-            self.speaker.happen(Happening.TYPED, "text")
-            self.speaker.settle()
+            self._make_way("text")
         entry = self.conversation.user(text, images=images, typed=True)
         self._state.idle_prompts = 0
         if not reply:
@@ -149,8 +123,9 @@ class Conductor(Ears):
         self._begin(turn, UserText(text=text, images=images, turn=turn.number))
 
     def speak(self, turn: Turn, request: Request) -> None:
-        """Speak by itself, once nothing else is being said."""
+        """Speak by itself, once nobody else does."""
         self.speaker.enqueue(turn, request)
+        self._quiet()
 
     def interrupt(self) -> None:
         """Stop the assistant, as a barge-in would."""
@@ -216,9 +191,18 @@ class Conductor(Ears):
         if act is Act.MERGE and turn is not None:
             self._state.cut_offs += 1
             self.speaker.cancel("the user went on")
-            if turn.entry is not None and not turn.called:
-                self.conversation.withdraw_user(turn.entry)
+            if self._unasked(turn):
                 self.listener.reopen()
+
+    def _unasked(self, turn: Turn) -> bool:
+        """Take back what ``turn`` was to answer; False if that is not possible any more."""
+        if turn.entry is None or turn.called:
+            return False
+        try:
+            self.conversation.withdraw_user(turn.entry)
+        except BadInput:  # something was said or noted since
+            return False
+        return True
 
     def prepare(self, utterance: Utterance | None) -> None:
         """See :meth:`Ears.prepare`."""
@@ -233,10 +217,9 @@ class Conductor(Ears):
     def _withdraw_speculation(self) -> None:
         turn = self.speaker.current
         if turn is not None and turn.speculative:
-            self._state.held_calls.clear()
+            self.intake.forget()
             self.speaker.cancel("the words changed")
-            if turn.entry is not None:
-                self.conversation.withdraw_user(turn.entry)
+            self._unasked(turn)
 
     def committed(self, utterance: Utterance, before: str | None, speech_ended: float) -> None:
         """See :meth:`Ears.committed`."""
@@ -257,8 +240,7 @@ class Conductor(Ears):
         """What was prepared is what is wanted."""
         turn.speculative = turn.track.held = False
         turn.timing.speech_ended, turn.timing.committed = speech_ended, clock.now()
-        for call in self._take_held():
-            self._tool_call(turn, call)
+        self.intake.confirm(turn)
         self.lanes.moved()
 
     def _answer(self, utterance: int, text: str, confidence: float | None, speech_ended: float) -> None:
@@ -286,9 +268,9 @@ class Conductor(Ears):
             return
         if self.speaker.current is turn and not turn.audible and not turn.called:
             self.speaker.cancel("the transcript was corrected")
-            self.conversation.withdraw_user(turn.entry)
             ended = turn.timing.speech_ended
-            self._answer(change.number, change.text, None, clock.now() if ended is None else ended)
+            if self._unasked(turn):
+                self._answer(change.number, change.text, None, clock.now() if ended is None else ended)
         elif self.conversation.amendable(turn.entry):
             self.conversation.amend_user(turn.entry, change.text)
 
@@ -315,84 +297,26 @@ class Conductor(Ears):
         position = turn.track.playhead.position_ms(clock.now())
         return is_echo(text, turn.script.spoken(), position)
 
-    # ------------------------------------------------------------ what the model does
-
-    def take(self, event: LinkEvent) -> None:
-        """The model's next event. What belongs to a dead reply ends here."""
-        self._handlers[type(event)](event)
-
-    def _link_handlers(self) -> dict[type, Callable[[Any], object]]:
-        speaker, living = self.speaker, self._living
-        return {
-            Partial: self.listener.item,
-            Final: self.listener.item,
-            ReplyStarted: self._reply_started,
-            ReplyTextDelta: living(lambda turn, event: speaker.text(turn, event.text)),
-            ReplyAudio: living(speaker.audio),
-            ReplyViseme: living(speaker.viseme),
-            ReplyWord: living(speaker.word),
-            ReplySpan: living(speaker.span),
-            ReplyMarksUntil: living(lambda turn, event: speaker.marks_until(turn, event.ms)),
-            ReplyEnded: living(lambda turn, event: speaker.made(turn)),
-            ReplyFailed: self._reply_failed,
-            ModelToolCall: living(self._tool_call),
-            ModelCut: living(lambda turn, event: speaker.happen(Happening.TYPED, "model")),
-            ModelSpeechStarted: lambda event: speaker.happen(Happening.SUSPECT),
-            ModelSpeechStopped: lambda event: self.listener.commit_by_model(event.ms),
-            ModelUsage: self._usage,
-            LinkChanged: lambda event: self.lanes.signal(ConnectionState(state=event.state, detail=event.detail)),
-            LinkNotice: lambda event: self.lanes.signal(Notice(code=event.code, text=event.text)),
-            Settled: lambda event: None,
-        }
-
-    def _living(self, handle: Callable[[Turn, Any], object]) -> Callable[[Any], None]:
-        def guarded(event: Any) -> None:
-            reply = self._reply
-            if reply is not None and reply[0] == event.reply and reply[1] is self.speaker.current:
-                handle(reply[1], event)
-
-        return guarded
-
-    def _reply_started(self, event: ReplyStarted) -> None:
-        turn = self.speaker.current
-        if event.turn is None:
-            self.listener.commit_by_model()
-            if turn is not None:
-                self.speaker.happen(Happening.TYPED, "model")
-            turn = self._answering_turn()
-            self._begin(turn, None)
-            self._reply = (event.reply, turn)
-        elif turn is not None and turn.number == event.turn:
-            self._reply = (event.reply, turn)
-
-    def _reply_failed(self, event: ReplyFailed) -> None:
-        turn = self.speaker.current
-        if event.fatal:
-            raise event.error
-        if turn is not None and self._reply == (event.reply, turn):
-            self.speaker.made(turn)
-        self.lanes.signal(Notice(code="reply-failed", text=str(event.error)))
-
-    def _tool_call(self, turn: Turn, call: ModelToolCall) -> None:
-        if turn.speculative:
-            self._state.held_calls.append(call)
-        else:
-            turn.called = True
-            self.tools.call(turn.number, call, self.settings.tools)
-
-    def _take_held(self) -> list[ModelToolCall]:
-        held, self._state.held_calls = self._state.held_calls, []
-        return held
-
-    def _usage(self, event: ModelUsage) -> None:
-        number = self._reply[1].number if self._reply is not None and self._reply[0] == event.reply else None
-        self.lanes.signal(Usage(provider=event.provider, amounts=event.amounts, turn=number))
-
     # ------------------------------------------------------------ turns
+
+    def _unasked_turn(self) -> Turn:
+        """The model answers by itself."""
+        turn = self._answering_turn()
+        self._begin(turn, None)
+        return turn
+
+    def _make_way(self, why: Why) -> None:
+        """Interrupt what is being said, if it may be."""
+        if self.speaker.current is not None and self.speaker.current.interruptible:
+            self.speaker.happen(Happening.TYPED, why)
 
     def _begin(self, turn: Turn, request: Request | None) -> None:
         self._state.answering(turn)
-        self.speaker.begin(turn, request)
+        self._make_way("speech")
+        if self.speaker.current is not None and request is not None:
+            self.speaker.enqueue(turn, request)
+        else:
+            self.speaker.begin(turn, request)
 
     def _released(self, event: Event) -> None:
         if self.speaker.released(event):
@@ -419,7 +343,13 @@ class Conductor(Ears):
     # ------------------------------------------------------------ quiet, and the end
 
     def _quiet(self) -> None:
-        """Nothing may be going on any more: end, or wait for the user."""
+        """Something ended: once all that follows from it is done, see whether anything is going on."""
+        self.timers.set("quiet", clock.now(), self._go_on)
+
+    def _go_on(self) -> None:
+        """Say what waits, end, or wait for the user."""
+        if not self.listener.busy:
+            self.speaker.next_waiting()
         if not self.speaker.idle or self.tools.running:
             return
         if self._state.ending is not None:
@@ -480,7 +410,6 @@ class _State:
     turns: int = 0
     last_turn: Turn | None = None
     last_over: float = float("-inf")
-    held_calls: list[ModelToolCall] = attrs.field(factory=list)
     answers: dict[int, Turn] = attrs.field(factory=dict)
 
     def answering(self, turn: Turn) -> None:

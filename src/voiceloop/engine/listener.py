@@ -152,15 +152,15 @@ class Listener:
             self._ears.words(now)
         if self._detector is not None:
             self._take(self._detector.transcript(item))
-        if (
-            isinstance(item, Final)
-            and not item.text
-            and not now.text
-            and self._hearing.flushes
-            and not self._speaking
-        ):
+        if isinstance(item, Final) and self._nothing_said(item):
             self._drop()
         self.check()
+
+    def _nothing_said(self, final: Final) -> bool:
+        """A flush told that what sounded like speech held no words."""
+        if not self._hearing.flushes or self._speaking or not self.busy:
+            return False
+        return not final.text and not self._transcripts.current.text
 
     # ------------------------------------------------------------ the end of an utterance
 

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
+import anyio
+
 from voiceloop.engine.supervisor import Supervisor
 from voiceloop.errors import SessionClosed
 from voiceloop.interfaces import Resources
@@ -68,8 +70,9 @@ class Pool(Resources):
         self._open.clear()
         for resource in resources:
             resource.leave()
-        for resource in resources:
-            await resource.close()
+        with anyio.CancelScope(shield=True):  # each has its own deadline
+            for resource in resources:
+                await resource.close()
 
 
 class _Resource:

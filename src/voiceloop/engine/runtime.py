@@ -195,16 +195,19 @@ class Runtime:
         )
 
     async def _read(self, link: Link) -> None:
-        take = self.conductor.take
-        try:
-            async for event in link:
-                take(event)
-        except VoiceloopError:
-            raise
-        except Exception as failure:
-            raise ProviderMisbehaved(
-                f"raised {type(failure).__name__}", provider=self._parts.model.name, doing="making events"
-            ) from failure
+        take, events = self.conductor.intake.take, aiter(link)
+        while True:
+            try:
+                event = await anext(events)
+            except StopAsyncIteration:
+                break
+            except VoiceloopError:
+                raise
+            except Exception as failure:
+                raise ProviderMisbehaved(
+                    f"raised {type(failure).__name__}", provider=self._parts.model.name, doing="making events"
+                ) from failure
+            take(event)
         if not self._finished.is_set():
             raise ProviderUnavailable(
                 "closed the connection", provider=self._parts.model.name, doing="listening", retryable=True

@@ -93,8 +93,8 @@ class Speaker:
 
     def begin(self, turn: Turn, request: Request | None) -> None:
         """Make ``turn`` the living one and ask the model for it (None: the model began it by itself)."""
-        self.settle()
         self.current, turn.request = turn, request
+        self.settle()
         turn.script.speaks = self.speaks
         turn.track.held = turn.speculative
         self._convert = converter(self._voice.source, self._voice.pacing.format)
@@ -108,7 +108,6 @@ class Speaker:
         """Begin ``turn`` when nothing else is being said."""
         turn.request = request
         self._waiting.append(turn)
-        self.next_waiting()
 
     def next_waiting(self) -> None:
         """Begin the turn that waits longest, if the floor is free."""
@@ -237,9 +236,8 @@ class Speaker:
         if turn is None:
             return
         self._timers.clear("playback")
-        self._settled(turn, self.heard_of(turn), "completed")
         self.happen(Happening.DONE)
-        self.next_waiting()
+        self._settled(turn, self.heard_of(turn), "completed")
 
     # ------------------------------------------------------------ the floor
 
@@ -341,7 +339,6 @@ class Speaker:
         self._timers.clear("settle")
         final = self.heard_of(turn) if turn.track.playhead.reported else provisional
         self._settled(turn, final, "interrupted")
-        self.next_waiting()
 
     def fail(self) -> None:
         """The session fails: what was made still leaves; turns end as failed when it has."""
