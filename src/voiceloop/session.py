@@ -184,7 +184,10 @@ class Session:
         """
         runtime = self._running
         runtime.alive("sending audio")
-        await runtime.uplink.audio(pcm, at)
+        if runtime.uplink.full:
+            await runtime.uplink.room()
+            runtime.alive("sending audio")
+        runtime.uplink.audio(pcm, at)
 
     async def send_text(self, text: str, *, images: Sequence[ImagePart] = (), reply: bool = True) -> None:
         """Say something by keyboard; interrupts the assistant. ``reply=False``: it only takes note.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import inf
 from typing import Generic, TypeVar
 
@@ -72,21 +70,28 @@ class Box(Generic[T]):
         return self._items.popleft()
 
 
-@contextmanager
-def blame(provider: str, doing: str) -> Iterator[None]:
-    """Whatever a provider raises leaves as a VoiceloopError that names it."""
-    try:
-        yield
-    except VoiceloopError:
-        raise
-    except Exception as failure:
+class blame:
+    """A context in which whatever a provider raises leaves as a VoiceloopError that names it."""
+
+    __slots__ = ("_doing", "_provider")
+
+    def __init__(self, provider: str, doing: str) -> None:
+        self._provider = provider
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> None:
+        if not isinstance(failure, Exception) or isinstance(failure, VoiceloopError):
+            return
         error = bare(failure)
         if isinstance(error, VoiceloopError):
             raise error from failure
         raise ProviderMisbehaved(
             f"raised {type(error).__name__}",
-            provider=provider,
-            doing=doing,
+            provider=self._provider,
+            doing=self._doing,
             hint="It should raise a ProviderError; see the cause.",
         ) from error
 

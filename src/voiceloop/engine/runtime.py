@@ -215,7 +215,9 @@ class Runtime:
 
     async def _pump(self, audio: AsyncIterable[bytes]) -> None:
         async for pcm in audio:
-            await self.uplink.audio(pcm)
+            if self.uplink.full:
+                await self.uplink.room()
+            self.uplink.audio(pcm)
         self.conductor.end_input()
 
     def _watch(self) -> None:

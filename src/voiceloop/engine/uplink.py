@@ -48,33 +48,37 @@ class Uplink:
         self._heard = heard
         self._convert = converter(source, target)
         self._queue: deque[bytes | Command | Ask] = deque()
-        self._waiting_ms = 0.0
+        self._waiting = 0
+        self._most = target.bytes_of(target.samples_in(limits.input_buffer * 1000))
         self._samples = 0
         self._passing_since: float | None = None
         self._patience = limits.input_stall
         self._more = Wake()
         self._room = Wake()
 
-    async def audio(self, pcm: bytes | bytearray | memoryview, at: float | None = None) -> None:
-        """Accept ``pcm``, all or nothing. Waits for room; raises InputStalled when there is none in time."""
+    @property
+    def full(self) -> bool:
+        """Whether to wait for :meth:`room` before more audio."""
+        return self._waiting > self._most
+
+    def audio(self, pcm: bytes | bytearray | memoryview, at: float | None = None) -> None:
+        """Accept ``pcm``."""
         samples = self._source.samples(pcm)
         if not samples:
             return
-        if self._waiting_ms > self._limits.input_buffer * 1000:
-            await self._wait_for_room()
         converted = self._convert.push(pcm)
-        duration_ms = self._source.ms(samples)
         if converted:
             self._queue.append(converted)
-            self._waiting_ms += self._target.ms(self._target.samples(converted))
+            self._waiting += len(converted)
             self._more.set()
         self._watchers.input(pcm, self._samples)
         self._samples += samples
-        self._heard(converted, duration_ms, clock.now() if at is None else at)
+        self._heard(converted, self._source.ms(samples), clock.now() if at is None else at)
 
-    async def _wait_for_room(self) -> None:
+    async def room(self) -> None:
+        """Wait until it is no longer full; raises InputStalled when that takes too long."""
         with anyio.move_on_after(self._limits.input_stall):
-            while self._waiting_ms > self._limits.input_buffer * 1000:
+            while self.full:
                 await self._room.wait()
             return
         raise InputStalled(
@@ -94,14 +98,15 @@ class Uplink:
         while True:
             while self._queue:
                 item = self._queue.popleft()
+                self._passing_since = clock.now()
                 if isinstance(item, bytes):
-                    self._waiting_ms -= self._target.ms(self._target.samples(item))
+                    self._waiting -= len(item)
                     self._room.set()
                     self._patience = self._limits.input_stall
+                    await link.send_audio(item)
                 else:
                     self._patience = _COMMAND_PATIENCE
-                self._passing_since = clock.now()
-                await self._pass(link, item)
+                    await self._command(link, item)
             self._passing_since = None
             await self._more.wait()
 
@@ -109,13 +114,11 @@ class Uplink:
         """Whether the model has been taking one piece of input for too long."""
         return self._passing_since is not None and now - self._passing_since > self._patience
 
-    async def _pass(self, link: Link, item: bytes | Command | Ask) -> None:
-        if isinstance(item, bytes):
-            await link.send_audio(item)
-        elif isinstance(item, Ask):
-            await _settle(link, item)
+    async def _command(self, link: Link, command: Command | Ask) -> None:
+        if isinstance(command, Ask):
+            await _settle(link, command)
         else:
-            await link.send(item)
+            await link.send(command)
 
 
 async def _settle(link: Link, ask: Ask) -> None:
