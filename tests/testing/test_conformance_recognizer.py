@@ -234,7 +234,7 @@ BREACHES: dict[str, tuple[Callable[[], Recognizer], str]] = {
     "fails": (lambda: ScriptedRecognizer(on_open=Fail()), "failed with ProviderUnavailable"),
     "hangs on opening": (lambda: ScriptedRecognizer(on_open=Hang()), "was not done within 60 s"),
     "hangs on sending": (lambda: ScriptedRecognizer(["a"], on_send=Hang()), "was not done within 60 s"),
-    "dawdles on sending": (lambda: ScriptedRecognizer(["a"], on_send=Delay(4)), "took longer than 5 s"),
+    "dawdles on sending": (lambda: ScriptedRecognizer(["a"], on_send=Delay(4)), "was not done within 60 s"),
     "leaves a task": (lambda: Opening(leaving_a_task), "left the task stray behind"),
     "leaves a task each time": (lambda: Opening(leaving_a_task), "leaves a running task behind each time"),
     "leaves a thread": (lambda: Opening(leaving_a_thread), "left the thread stray behind"),

@@ -2,8 +2,8 @@
 
 - :mod:`voiceloop.testing.virtual_time`: an event loop on which an hour passes at once, and
   ``@pytest.mark.virtual_time(seed=0)``, which pytest finds by itself.
-- :mod:`voiceloop.testing.scripted`: a recognizer, reasoner, synthesizer, speech model, turn detector and caller that do
-  what a script says, when it says so, faults included.
+- :mod:`voiceloop.testing.scripted`: a recognizer, reasoner, synthesizer, speech model, turn detector and caller that
+  do what a script says, when it says so, faults included.
 - :mod:`voiceloop.testing.event_log`: checks any session's events against what a session promises.
 - :mod:`voiceloop.testing.conformance`: checks a provider of yours against the contract of its interface.
 

@@ -22,6 +22,7 @@ from voiceloop.interfaces import Resources
 T = TypeVar("T")
 Body: TypeAlias = Callable[[Resources], Awaitable[None]]
 _LEAVE = 5.0
+_END = 4.0
 _QUIET_THREADS = ("asyncio_", "AnyIO worker thread", "ThreadPoolExecutor")
 
 
@@ -93,11 +94,12 @@ class Findings:
         for trace in before.new():
             self.wrong(f"left {trace} behind")
 
-    async def repeatedly(self, use: Callable[[], Awaitable[None]]) -> None:
-        """Use something four times; a task more after each time is one that leaving did not join."""
+    async def left(self, use: Callable[[], Awaitable[float]]) -> None:
+        """Use something four times; ``use`` returns when it began to leave. Leaving is quick and joins all tasks."""
         counts = []
         for _ in range(4):
-            await use()
+            began = await use()
+            self.check(clock.now() - began < _LEAVE, f"leaving it early took longer than {_LEAVE:g} s")
             await anyio.lowlevel.checkpoint()
             counts.append(len(asyncio.all_tasks()))
         if counts[1] < counts[2] < counts[3]:
@@ -109,12 +111,6 @@ class Findings:
         with anyio.move_on_after(after):
             await use()
         self.check(clock.now() - began < after + _LEAVE, f"cancelling it took longer than {_LEAVE:g} s")
-
-    async def left(self, leaving: Awaitable[object]) -> None:
-        """Wait for ``leaving``; it must not take long."""
-        began = clock.now()
-        await leaving
-        self.check(clock.now() - began < _LEAVE, f"leaving it early took longer than {_LEAVE:g} s")
 
     @asynccontextmanager
     async def reading(
@@ -137,7 +133,7 @@ class Findings:
             async with opening as stream:
                 group.start_soon(read, stream)
                 yield stream
-            with anyio.move_on_after(_LEAVE) as scope:
+            with anyio.move_on_after(_END) as scope:
                 await done.wait()
             if scope.cancelled_caught:
                 self.wrong("the iteration does not end when the stream is closed")
