@@ -52,8 +52,11 @@ async def open_link(
     async with opening as listening, anyio.create_task_group() as children:
         link = CascadeLink(recognizer, reasoner, synthesizer, deadlines, context, listening, children)
         await link.start()
-        yield link
-        children.cancel_scope.cancel()
+        try:
+            yield link
+        finally:
+            link.close()
+            children.cancel_scope.cancel()
 
 
 class CascadeLink(Link):
@@ -87,6 +90,10 @@ class CascadeLink(Link):
         await self._expect()
         self._children.start_soon(self._listen, name="recognizer reader")
         self._prepare()
+
+    def close(self) -> None:
+        """End the iteration over its events."""
+        self._out.close()
 
     async def _listen(self) -> None:
         name = self._recognizer.name
