@@ -12,68 +12,74 @@
                 case vl.Interrupted(): await client.send_json({"type": "flush"})
 """
 
-from voiceloop.audio import (
-    ALAW_8K,
-    MULAW_8K,
-    PCM16_8K,
-    PCM16_16K,
-    PCM16_22K,
-    PCM16_24K,
-    PCM16_48K,
-    AudioFormat,
-)
-from voiceloop.cascade import Cascade, Deadlines
-from voiceloop.conversation import Conversation, ImagePart, Message
-from voiceloop.engine.pool import Pool
-from voiceloop.errors import (
-    AudioFormatError,
-    BadInput,
-    InputStalled,
-    MemoryConflict,
-    MissingExtra,
-    ProviderError,
-    ProviderMisbehaved,
-    ProviderRefused,
-    ProviderTimeout,
-    ProviderUnavailable,
-    SessionClosed,
-    SessionFailed,
-    SettingRefused,
-    SlowConsumer,
-    UnknownName,
-    VoiceloopError,
-)
-from voiceloop.events import (
-    AudioChunk,
-    ConnectionState,
-    Event,
-    Heard,
-    Interrupted,
-    Notice,
-    Paused,
-    ReplyText,
-    Resumed,
-    SessionEnded,
-    SessionStarted,
-    SettingApplied,
-    SpokenWord,
-    ToolCalled,
-    ToolReturned,
-    Transcript,
-    TranscriptRevised,
-    TurnEnded,
-    TurnMetrics,
-    TurnStarted,
-    Usage,
-    UserSpeechEnded,
-    UserSpeechStarted,
-    Viseme,
-    Word,
-)
-from voiceloop.rules.budgets import Idle, Limits
-from voiceloop.rules.endpointing import Endpointing
-from voiceloop.session import Session, Utterance
-from voiceloop.tools import Tool, ToolContext, tool
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voiceloop.audio import (
+        ALAW_8K,
+        MULAW_8K,
+        PCM16_8K,
+        PCM16_16K,
+        PCM16_22K,
+        PCM16_24K,
+        PCM16_48K,
+        AudioFormat,
+    )
+    from voiceloop.cascade import Cascade, Deadlines
+    from voiceloop.conversation import Conversation, ImagePart, Message
+    from voiceloop.engine.pool import Pool
+    from voiceloop.errors import (
+        AudioFormatError,
+        BadInput,
+        InputStalled,
+        MemoryConflict,
+        MissingExtra,
+        ProviderError,
+        ProviderMisbehaved,
+        ProviderRefused,
+        ProviderTimeout,
+        ProviderUnavailable,
+        SessionClosed,
+        SessionFailed,
+        SettingRefused,
+        SlowConsumer,
+        UnknownName,
+        VoiceloopError,
+    )
+    from voiceloop.events import (
+        AudioChunk,
+        ConnectionState,
+        Event,
+        Heard,
+        Interrupted,
+        Notice,
+        Paused,
+        ReplyText,
+        Resumed,
+        SessionEnded,
+        SessionStarted,
+        SettingApplied,
+        SpokenWord,
+        ToolCalled,
+        ToolReturned,
+        Transcript,
+        TranscriptRevised,
+        TurnEnded,
+        TurnMetrics,
+        TurnStarted,
+        Usage,
+        UserSpeechEnded,
+        UserSpeechStarted,
+        Viseme,
+        Word,
+    )
+    from voiceloop.rules.budgets import Idle, Limits
+    from voiceloop.rules.endpointing import Endpointing
+    from voiceloop.session import Session, Utterance
+    from voiceloop.tools import Tool, ToolContext, tool
 
 __all__ = (
     "ALAW_8K",
@@ -142,3 +148,99 @@ __all__ = (
 )
 
 __version__ = "0.1.0"
+
+# Names are loaded when they are first used: worker processes and command lines need few of them.
+_HOMES = {
+    "voiceloop.audio": (
+        "ALAW_8K",
+        "MULAW_8K",
+        "PCM16_8K",
+        "PCM16_16K",
+        "PCM16_22K",
+        "PCM16_24K",
+        "PCM16_48K",
+        "AudioFormat",
+    ),
+    "voiceloop.cascade": (
+        "Cascade",
+        "Deadlines",
+    ),
+    "voiceloop.conversation": (
+        "Conversation",
+        "ImagePart",
+        "Message",
+    ),
+    "voiceloop.engine.pool": ("Pool",),
+    "voiceloop.errors": (
+        "AudioFormatError",
+        "BadInput",
+        "InputStalled",
+        "MemoryConflict",
+        "MissingExtra",
+        "ProviderError",
+        "ProviderMisbehaved",
+        "ProviderRefused",
+        "ProviderTimeout",
+        "ProviderUnavailable",
+        "SessionClosed",
+        "SessionFailed",
+        "SettingRefused",
+        "SlowConsumer",
+        "UnknownName",
+        "VoiceloopError",
+    ),
+    "voiceloop.events": (
+        "AudioChunk",
+        "ConnectionState",
+        "Event",
+        "Heard",
+        "Interrupted",
+        "Notice",
+        "Paused",
+        "ReplyText",
+        "Resumed",
+        "SessionEnded",
+        "SessionStarted",
+        "SettingApplied",
+        "SpokenWord",
+        "ToolCalled",
+        "ToolReturned",
+        "Transcript",
+        "TranscriptRevised",
+        "TurnEnded",
+        "TurnMetrics",
+        "TurnStarted",
+        "Usage",
+        "UserSpeechEnded",
+        "UserSpeechStarted",
+        "Viseme",
+        "Word",
+    ),
+    "voiceloop.rules.budgets": (
+        "Idle",
+        "Limits",
+    ),
+    "voiceloop.rules.endpointing": ("Endpointing",),
+    "voiceloop.session": (
+        "Session",
+        "Utterance",
+    ),
+    "voiceloop.tools": (
+        "Tool",
+        "ToolContext",
+        "tool",
+    ),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,1 +1,35 @@
-"""The embedded default: recognizer, reasoner and synthesizer without an account or a download."""
+"""The embedded default: recognizer, reasoner and synthesizer without an account or a download.
+
+``PocketSphinx`` hears English, ``Rules`` answers from a file of intents, ``EspeakSynthesizer`` speaks over a hundred
+languages, ``FliteSynthesizer`` English. The engines are in the extra ``local`` and run in worker processes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voiceloop.local.espeak import EspeakSynthesizer, EspeakVoice
+    from voiceloop.local.flite import FliteSynthesizer
+    from voiceloop.local.recognizer import PocketSphinx
+    from voiceloop.local.rules_reasoner import Rules
+
+__all__ = ("EspeakSynthesizer", "EspeakVoice", "FliteSynthesizer", "PocketSphinx", "Rules")
+
+# A worker process imports its own module below this one; it needs none of these.
+_HOME = {
+    "EspeakSynthesizer": "voiceloop.local.espeak",
+    "EspeakVoice": "voiceloop.local.espeak",
+    "FliteSynthesizer": "voiceloop.local.flite",
+    "PocketSphinx": "voiceloop.local.recognizer",
+    "Rules": "voiceloop.local.rules_reasoner",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
