@@ -182,6 +182,8 @@ class Conductor(Ears):
         turn = self.speaker.current
         if turn is not None and not turn.speculative and not self._is_echo(utterance.text):
             self._barge_in(Happening.WORDS)
+        if self._state.input_ended:
+            self.listener.end_turn()  # nobody else will
 
     def _barge_in(self, happening: Happening) -> None:
         if self._plan.hearing.model_decides:

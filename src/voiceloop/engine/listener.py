@@ -18,6 +18,9 @@ CONFIRM_MS = 250.0
 """Speech that long, over a reply, is an interruption."""
 
 _GAP = 0.3
+_SOONEST_MS = 0.01
+"""A shorter wait may be lost in the rounding of the clock, and would be waited for again and again."""
+
 _AT_ONCE = Endpointing(complete_ms=0, default_ms=0, unfinished_ms=0)
 
 
@@ -75,6 +78,7 @@ class Listener:
         self._in_utterance = False
         self._confirmed = False
         self._speech_end_ms: float | None = None
+        self._only_words = False  # the detector missed it: where speech ended is known from the last word
         self._flushing = False
         self._ending = False
         self._prepared: str | None = None
@@ -104,6 +108,7 @@ class Listener:
     def _speaks(self, ms: float, voiced_ms: float) -> None:
         if not self._speaking:
             self._speaking, self._confirmed, self._speech_end_ms = True, False, None
+            self._only_words = False
             self._timers.clear("endpoint")
             self._timers.set("gap", clock.now() + _GAP, self._no_input)
             self._void()
@@ -147,7 +152,8 @@ class Listener:
         if now.text and (now.text != before.text or now.stable_chars != before.stable_chars):
             if not self._in_utterance:
                 self._start(now.words[0].start_ms if now.words else self._timeline.ms)
-            if not self._speaking and self._speech_end_ms is None:
+            if not self._speaking and (self._speech_end_ms is None or self._only_words):
+                self._only_words = True
                 self._speech_end_ms = now.last_word_end_ms or self._timeline.ms
             self._ears.words(now)
         if self._detector is not None:
@@ -180,8 +186,8 @@ class Listener:
             return
         self._ending, self._speaking = True, False
         self._timers.clear("gap")
-        if self._speech_end_ms is None:
-            self._speech_end_ms = self._timeline.ms
+        if self._speech_end_ms is None or self._only_words:
+            self._speech_end_ms, self._only_words = self._timeline.ms, False
             self._flushing = self._hearing.flushes
             self._ears.user("paused", self._speech_end_ms)
         self.check()
@@ -218,7 +224,7 @@ class Listener:
             self._check_in(wait_ms)
 
     def _check_in(self, ms: float) -> None:
-        self._timers.set("endpoint", clock.now() + ms / 1000, self.check)
+        self._timers.set("endpoint", clock.now() + max(ms, _SOONEST_MS) / 1000, self.check)
 
     def _evidence(self, speech_end_ms: float) -> Evidence:
         current = self._transcripts.current
@@ -267,7 +273,7 @@ class Listener:
         self._timers.clear("endpoint")
         told = self._in_utterance
         self._in_utterance = self._ending = self._flushing = False
-        self._speech_end_ms = None
+        self._speech_end_ms, self._only_words = None, False
         if told:
             self._ears.user("ended", ended_ms)
 
