@@ -159,6 +159,8 @@ class ReplyVoice:
 
     def _place(self, spoken: Spoken) -> None:
         """Give out the marks whose place on the reply is known."""
+        if not self._config.want:
+            return
         waiting: list[Mark] = []
         for mark in self._marks:
             ms = self._joints.place(mark.ms)

@@ -12,15 +12,16 @@ from math import inf
 from typing import Literal, TypeAlias
 
 import anyio
-import attrs
 
 from voiceloop import clock
 from voiceloop.engine.wake import Wake
 from voiceloop.engine.watchers import Watchers
-from voiceloop.events import Event, Notice, SessionEnded, Transcript, TurnEnded
+from voiceloop.events import Event, Notice, SessionEnded, Transcript, TurnEnded, stamped
 from voiceloop.rules.timeline import Track
 
 Side: TypeAlias = Literal["both", "signals", "replies"]
+
+_LANES = {side: frozenset({side}) for side in ("signals", "replies")} | {"both": frozenset({"signals", "replies"})}
 
 
 class Lanes:
@@ -42,8 +43,9 @@ class Lanes:
         self._began = clock.now()
         self._taken = self._began
         self._wakes = {side: Wake() for side in ("both", "signals", "replies")}
-        self._busy: set[str] = set()
+        self._busy: frozenset[str] = frozenset()
         self._ending: SessionEnded | None = None
+        self._ended = False
         self._room = Wake()
 
     # ------------------------------------------------------------ in
@@ -52,9 +54,10 @@ class Lanes:
         """Send ``event`` ahead of the reply lane. A newer partial transcript replaces one that nobody took yet."""
         if self._ending is not None:
             return
-        if not self._signals and not self._waiting:
-            self._taken = clock.now()
-        event = attrs.evolve(event, at=self._now())
+        now = clock.now()
+        if not self._signals and not self._busy:
+            self._taken = now
+        stamped(event, self._at(now))
         if isinstance(event, Transcript) and not event.final and self._signals:
             newest = self._signals[-1]
             if isinstance(newest, Transcript) and newest.utterance == event.utterance and not newest.final:
@@ -70,7 +73,7 @@ class Lanes:
         self.moved()
 
     def moved(self) -> None:
-        """The tracks changed: look again what may leave."""
+        """A track changed so that something may leave sooner: look again."""
         self._wakes["both"].set()
         self._wakes["replies"].set()
 
@@ -99,7 +102,7 @@ class Lanes:
 
         Raises anyio.BusyResourceError while another task waits for the same lane.
         """
-        lanes = {"signals", "replies"} if side == "both" else {side}
+        lanes = _LANES[side]
         if lanes & self._busy:
             raise anyio.BusyResourceError("iterating over the session's events")
         while True:
@@ -126,7 +129,7 @@ class Lanes:
             head = self._replies[0]
             if isinstance(head, TurnEnded):
                 self._replies.popleft()
-                return attrs.evolve(head, at=self._now())
+                return stamped(head, self._at(now))
             piece = head.next(now)
             if piece is None or isinstance(piece, float):
                 if not head.drained:
@@ -135,7 +138,7 @@ class Lanes:
                 self._drained(head)
                 continue
             self._room.set()
-            return attrs.evolve(piece, at=self._now())
+            return stamped(piece, self._at(now))
         return None
 
     def _leave(self, event: Event) -> Event:
@@ -145,20 +148,15 @@ class Lanes:
         return event
 
     def _last(self, side: Side) -> Event | None:
-        ending, done = self._ending, "closed"
-        if side == "replies" or ending is None or done in self._busy:
+        if side == "replies" or self._ending is None or self._ended:
             return None
-        self._busy.add(done)
-        return self._leave(attrs.evolve(ending, at=self._now()))
+        self._ended = True
+        return self._leave(stamped(self._ending, self._at(clock.now())))
 
     # ------------------------------------------------------------ measures
 
-    def _now(self) -> float:
-        return round(clock.now() - self._began, 6)
-
-    @property
-    def _waiting(self) -> bool:
-        return bool(self._busy - {"closed"})
+    def _at(self, now: float) -> float:
+        return round(now - self._began, 6)
 
     @property
     def signals_waiting(self) -> int:
@@ -172,7 +170,7 @@ class Lanes:
 
     def stalled_for(self, now: float) -> float:
         """How long, in seconds, something could have been taken while nobody asked."""
-        if self._waiting or not (self._signals or self._replies):
+        if self._busy or not (self._signals or self._replies):
             return 0.0
         return now - self._taken
 

@@ -138,22 +138,22 @@ class Speaker:
             turn.timing.first_audio = now
         if audio.first_clause_at is not None:
             turn.timing.first_clause = audio.first_clause_at
-        turn.track.audio(self._convert.push(audio.pcm) if self._convert else audio.pcm, now)
-        self._lanes.moved()
+        if turn.track.audio(self._convert.push(audio.pcm) if self._convert else audio.pcm, now):
+            self._lanes.moved()
 
     def viseme(self, turn: Turn, mark: ReplyViseme) -> None:
         """A mouth shape of the turn."""
         viseme = Viseme(turn=turn.number, code=mark.code, ms=mark.ms, end_ms=mark.end_ms, phoneme=mark.phoneme)
-        turn.track.mark(viseme)
-        self._lanes.moved()
+        if turn.track.mark(viseme):
+            self._lanes.moved()
 
     def word(self, turn: Turn, mark: ReplyWord) -> None:
         """A word of the turn and when it is spoken."""
         text = turn.script.said[mark.start : mark.end]
         turn.script.words.append(SpokenAt(mark.start, mark.end, mark.ms, mark.end_ms))
         word = Word(turn=turn.number, text=text, ms=mark.ms, end_ms=mark.end_ms, start=mark.start, end=mark.end)
-        turn.track.mark(word)
-        self._lanes.moved()
+        if turn.track.mark(word):
+            self._lanes.moved()
 
     def span(self, turn: Turn, span: ReplySpan) -> None:
         """A stretch of the turn's text and when it is spoken; a newer one of the same text replaces it."""
@@ -164,8 +164,8 @@ class Speaker:
 
     def marks_until(self, turn: Turn, ms: float) -> None:
         """All marks before ``ms`` have come."""
-        turn.track.marks_until(ms)
-        self._lanes.moved()
+        if turn.track.marks_until(ms):
+            self._lanes.moved()
 
     def made(self, turn: Turn) -> None:
         """The model has given all of the turn."""

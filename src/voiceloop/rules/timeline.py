@@ -36,11 +36,12 @@ class Pacing:
         return self.format.samples_in(self.chunk_ms or _LONGEST_CHUNK_MS)
 
 
-@define
+@define(eq=False)
 class Track:
     """One turn on its way out: fed with what the model makes, asked for what may leave now. ``held`` stops it.
 
     ``opening`` leaves first; text leaves at once, audio when :class:`Pacing` lets it, its marks just before it.
+    What feeds it returns whether something may leave sooner than :meth:`next` said.
     """
 
     turn: int
@@ -58,25 +59,32 @@ class Track:
     _marks_until_ms: float = 0.0
     _count: int = 0
 
-    def text(self, text: str, start: int) -> None:
+    def text(self, text: str, start: int) -> bool:
         """More of the reply's text."""
         self._texts.append(ReplyText(turn=self.turn, text=text, start=start))
+        return True
 
-    def audio(self, pcm: bytes, now: float) -> None:
+    def audio(self, pcm: bytes, now: float) -> bool:
         """More of the reply's audio, in the session's output format."""
-        if pcm:
-            self._audio += pcm
-            self.made += self.pacing.format.samples(pcm)
-            self._arrivals.append((self.made, now))
+        if not pcm:
+            return False
+        chunk_was_short = self.made - self.released < self.pacing.frame
+        self._audio += pcm
+        self.made += self.pacing.format.samples(pcm)
+        self._arrivals.append((self.made, now))
+        return chunk_was_short
 
-    def mark(self, mark: Viseme | Word) -> None:
+    def mark(self, mark: Viseme | Word) -> bool:
         """A mark, in any order."""
         self._count += 1
         heapq.heappush(self._marks, (mark.ms, self._count, mark))
+        return self.ended or mark.ms < self.pacing.format.ms(self.released)
 
-    def marks_until(self, ms: float) -> None:
+    def marks_until(self, ms: float) -> bool:
         """All marks before ``ms`` have been given."""
+        chunk_lacked_marks = self._marks_until_ms < self.pacing.format.ms(self.released + self.pacing.frame)
         self._marks_until_ms = max(self._marks_until_ms, ms)
+        return chunk_lacked_marks
 
     def end(self) -> None:
         """Nothing more will come."""

@@ -252,6 +252,8 @@ def _words_before(boundary: _Boundary, item: Partial | Final) -> int:
 
 def _matching_prefix(old: str, new: str) -> int:
     """How many leading words of ``new`` say what ``old`` says: those at the smallest edit distance from it."""
+    if new.startswith(old) and (len(new) == len(old) or not old or new[len(old)].isspace()):
+        return len(old.split())
     wanted, words = [_normal(word) for word in old.split()], [_normal(word) for word in new.split()]
     if words[: len(wanted)] == wanted:
         return len(wanted)
