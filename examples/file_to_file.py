@@ -36,10 +36,10 @@ async def spoken(text: str) -> tuple[vl.AudioFormat, bytes]:
 
 
 async def main(question: Path | None, answer: Path) -> None:
-    format, pcm = await spoken("How old is the Brooklyn Bridge?") if question is None else read_wav(question)
+    source, pcm = await spoken("How old is the Brooklyn Bridge?") if question is None else read_wav(question)
     rules, reply = Rules.demo(), bytearray()
     model = vl.Cascade(PocketSphinx(), rules, EspeakSynthesizer())
-    async with vl.Session(model, tools=rules.tools, audio=paced(pcm, format), input=format, lead=None) as session:
+    async with vl.Session(model, tools=rules.tools, audio=paced(pcm, source), input=source, lead=None) as session:
         async for event in session:
             match event:
                 case vl.Transcript(final=True):

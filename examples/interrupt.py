@@ -13,7 +13,7 @@ import asyncio
 import voiceloop as vl
 from voiceloop.local import EspeakSynthesizer, PocketSphinx, Rules
 
-STORY = "Once upon a time there was a king who had three daughters. The eldest was wise, the second brave, the third kind."
+STORY = "Once upon a time there was a king who had three daughters. One was wise, one was brave, and one was kind."
 
 
 async def main() -> None:
