@@ -145,8 +145,9 @@ class _Log:
     def _start(self, event: ev.TurnStarted) -> None:
         if event.turn in self.turns:
             self.wrong(f"turn {event.turn} was started before")
-        elif self.turns and event.turn < max(self.turns):
-            self.wrong(f"turn {event.turn} comes after turn {max(self.turns)}")
+        alive = [number for number, turn in self.turns.items() if not (turn.ended or turn.interrupted)]
+        if alive:
+            self.wrong(f"turn {event.turn} starts while turn {alive[0]} is alive")
         self.turns[event.turn] = _Turn(event.utterance)
 
     def _of_turn(self, event: _OfTurn) -> None:
@@ -182,8 +183,8 @@ class _Log:
             self.wrong(f"the audio format changed from {turn.format} to {event.format}")
         if turn.paused:
             self.wrong(f"audio of turn {event.turn} while it is paused")
-        if event.turn != max(self.turns):
-            self.wrong(f"audio of turn {event.turn} after turn {max(self.turns)} was started")
+        if event.turn != next(reversed(self.turns)):
+            self.wrong(f"audio of turn {event.turn} after turn {next(reversed(self.turns))} was started")
         turn.format = event.format
         turn.samples = event.start + len(event.pcm) // event.format.sample_bytes
         turn.audio_ms = event.format.ms(turn.samples)
@@ -275,14 +276,15 @@ class _Log:
             if event.utterance != len(self.utterances) + 1:
                 self.wrong(f"utterance {event.utterance} comes after {len(self.utterances)} others")
             utterance = self.utterances[event.utterance] = _Utterance()
-        if utterance.final:
+        if utterance.final and event.final:
             self.wrong(f"utterance {event.utterance} had its final transcript before")
         if not 0 <= event.stable_chars <= len(event.text):
             self.wrong(f"{event.stable_chars} stable characters of {len(event.text)}")
         if not event.final and not event.text.startswith(utterance.stable):
             self.wrong(f"stable text of utterance {event.utterance} changed")
         utterance.stable = event.text[: event.stable_chars]
-        utterance.text, utterance.final = event.text, event.final
+        if not utterance.final:  # else the user goes on: what comes of it is told as a revision
+            utterance.text, utterance.final = event.text, event.final
 
     def _revised(self, event: ev.TranscriptRevised) -> None:
         utterance = self.utterances.get(event.utterance)
