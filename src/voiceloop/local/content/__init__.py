@@ -1,0 +1,1 @@
+"""The dialogues that come with voiceloop, and the tools that they call."""
