@@ -23,7 +23,7 @@ T = TypeVar("T")
 Body: TypeAlias = Callable[[Resources], Awaitable[None]]
 _LEAVE = 5.0
 _END = 4.0
-_QUIET_THREADS = ("asyncio_", "AnyIO worker thread", "ThreadPoolExecutor")
+_QUIET_THREADS = ("asyncio_", "asyncio-waitpid", "AnyIO worker thread", "ThreadPoolExecutor")
 
 
 class ConformanceError(VoiceloopError, AssertionError):
