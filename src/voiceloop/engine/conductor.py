@@ -178,14 +178,16 @@ class Conductor(Ears):
 
     def words(self, utterance: Utterance) -> None:
         """See :meth:`Ears.words`."""
-        self.lanes.signal(_transcript(utterance, final=False))
         turn = self.speaker.current
-        if turn is not None and not turn.speculative and not self._is_echo(utterance.text):
-            self._barge_in(Happening.WORDS)
+        counts = turn is not None and not turn.speculative and not self._is_echo(utterance.text)
+        if counts and self._barge_in(Happening.WORDS):
+            return  # they were told as words of the utterance that goes on
+        self.lanes.signal(_transcript(utterance, final=False))
         if self._state.input_ended:
             self.listener.end_turn()  # nobody else will
 
-    def _barge_in(self, happening: Happening) -> None:
+    def _barge_in(self, happening: Happening) -> bool:
+        """Whether the last utterance goes on."""
         if self._plan.hearing.model_decides:
             happening = Happening.SUSPECT
         act = self.speaker.happen(happening, "words" if happening is Happening.WORDS else "speech")
@@ -195,6 +197,8 @@ class Conductor(Ears):
             self.speaker.cancel("the user went on")
             if self._unasked(turn):
                 self.listener.reopen()
+                return True
+        return False
 
     def _unasked(self, turn: Turn) -> bool:
         """Take back what ``turn`` was to answer; False if that is not possible any more."""
@@ -282,11 +286,14 @@ class Conductor(Ears):
         why = ""
         if self._is_echo(utterance.text):
             why = "an echo of the assistant's own words"
-        elif turn is not None and not turn.speculative:
+        elif turn is not None and not (turn.speculative or self._may_interrupt(turn)):
             why = "barge-in is off while the assistant speaks"
         if why:
             self.lanes.signal(Notice(code="speech-ignored", text=f"What the user said was ignored: {why}."))
         return why
+
+    def _may_interrupt(self, turn: Turn) -> bool:
+        return turn.interruptible and self._plan.voice.barge_in != "off"
 
     def _is_echo(self, text: str) -> bool:
         turn, position = self.speaker.current, 0.0

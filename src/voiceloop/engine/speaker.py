@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
@@ -28,7 +29,7 @@ from voiceloop.events import (
     Viseme,
     Word,
 )
-from voiceloop.interfaces import Command, Cut, ReplyAudio, ReplySpan, ReplyViseme, ReplyWord
+from voiceloop.interfaces import Command, Cut, ReplyAudio, ReplySpan, ReplyViseme, ReplyWord, UserText
 from voiceloop.rules.budgets import Limits
 from voiceloop.rules.floor import Act, BargeIn, Floor, Happening, decide
 from voiceloop.rules.playout import Playhead, SpokenAt, heard
@@ -95,6 +96,8 @@ class Speaker:
         """Make ``turn`` the living one and ask the model for it (None: the model began it by itself)."""
         self.current, turn.request = turn, request
         self.settle()
+        if turn.cause == "reply":
+            self._answer_waiting()
         turn.script.speaks = self.speaks
         turn.track.held = turn.speculative
         self._convert = converter(self._voice.source, self._voice.pacing.format)
@@ -114,6 +117,14 @@ class Speaker:
         if self.current is None and self._waiting:
             turn = self._waiting.popleft()
             self.begin(turn, turn.request)
+
+    def _answer_waiting(self) -> None:
+        """The reply that begins answers all that the user said or typed, so no other answer need wait."""
+        answered = [turn for turn in self._waiting if turn.cause == "reply"]
+        for turn in answered:
+            self._waiting.remove(turn)
+            if isinstance(turn.request, UserText):
+                self._send(attrs.evolve(turn.request, turn=None))
 
     @property
     def idle(self) -> bool:
@@ -150,7 +161,7 @@ class Speaker:
     def word(self, turn: Turn, mark: ReplyWord) -> None:
         """A word of the turn and when it is spoken."""
         text = turn.script.said[mark.start : mark.end]
-        turn.script.words.append(SpokenAt(mark.start, mark.end, mark.ms, mark.end_ms))
+        insort(turn.script.words, SpokenAt(mark.start, mark.end, mark.ms, mark.end_ms), key=lambda word: word.ms)
         word = Word(turn=turn.number, text=text, ms=mark.ms, end_ms=mark.end_ms, start=mark.start, end=mark.end)
         if turn.track.mark(word):
             self._lanes.moved()
