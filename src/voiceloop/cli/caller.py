@@ -29,11 +29,13 @@ class Said:
 class Caller:
     """Says ``turns`` one after the other, each when the assistant has finished (or in the middle of its sentence).
 
-    To "Did you say ...?" it says ``yes``, and to the last question whether to do it. ``notes``: what went wrong.
+    To "Did you say ...?" it says ``yes``, and to the last question whether to do it. ``repeats``: how often it says a
+    turn again that was not understood. ``notes``: what went wrong.
     """
 
     turns: tuple[Said, ...]
     yes: Said
+    repeats: int = 0
     notes: list[str] = field(factory=list, init=False)
 
     async def call(self, line: Line) -> None:
@@ -50,16 +52,19 @@ class Caller:
         """Say ``turn``, and listen to the answer: to its end, or for ``interrupt`` seconds of it."""
         if turn.interrupts is None:
             await line.wait(PAUSE)
-        reply = await self._answer(line, turn, interrupt)
-        for _ in range(_ASK_BACKS):
-            if reply is None:
-                self.notes.append(f"{turn.name}: nothing was understood, and nothing answered.")
-                return
-            if not _asks_back(reply):
-                return
+        reply, again = await self._answer(line, turn, interrupt), self.repeats
+        for _ in range(_ASK_BACKS + self.repeats):
+            if reply is not None and _asks_back(reply):
+                following = self.yes
+            elif again and (reply is None or _is_lost(reply)):
+                following, again = turn, again - 1
+            else:
+                break
             await line.until(lambda: line.quiet, patience=_PATIENCE)
             await line.wait(PAUSE)
-            reply = await self._answer(line, self.yes, interrupt)
+            reply = await self._answer(line, following, interrupt)
+        if reply is None:
+            self.notes.append(f"{turn.name}: nothing was understood, and nothing answered.")
 
     async def _answer(self, line: Line, turn: Said, interrupt: float | None) -> str | None:
         """The reply to ``turn``, when it was heard so far; None: there was none."""
@@ -73,6 +78,10 @@ class Caller:
 
 def _asks_back(reply: str) -> bool:
     return reply.startswith("Did you say")
+
+
+def _is_lost(reply: str) -> bool:
+    return reply.startswith("Sorry")
 
 
 def _asks_to_confirm(reply: str) -> bool:

@@ -52,7 +52,7 @@ class Demo:
     async def _hold(self) -> None:
         async with Pool() as pool:
             turns = self._clips or [await speak(text, pool, interrupts=when) for text, when in BOOKING]
-            self._caller = Caller(tuple(turns), yes=await speak(YES, pool))
+            self._caller = Caller(tuple(turns), yes=await speak(YES, pool), repeats=0 if self._clips else 2)
             rules = Rules.demo()
             model = Cascade(PocketSphinx(workers=1), rules, EspeakSynthesizer(ASSISTANT))
             line = Line(self.recorder, self._view, clock.now())

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
-        "Hold a spoken conversation with no account and no network: recognizer, rules and voice are on this machine.\n"
+        "Hold a spoken conversation with no account and no network: it hears, decides and speaks on this machine.\n"
         "Without files a simulated caller books a meeting room, and interrupts the assistant once.\n"
         "Writes conversation.wav, events.jsonl and report.html."
     )

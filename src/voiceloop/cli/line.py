@@ -212,7 +212,8 @@ class Line:
                 await session.send_audio(frame, at=at)
                 sound, pieces = self.player.play(heard)
                 self.recorder.heard(sound, pieces)
-                self.view.moment(Moment(at - self.began, frame, sound, self.player.mouth))
+                reply_ms = self.player.heard_ms(self.turn)
+                self.view.moment(Moment(at - self.began, frame, sound, self.player.mouth, reply_ms))
                 self._ticked.set()
                 self._ticked = anyio.Event()
 

@@ -19,17 +19,18 @@ VOICE = "en-us+f2"
 """The caller's voice, of those of espeak-ng the one that is understood best."""
 
 BOOKING = (
-    ("book a room in mountain view", None),
-    ("today at two thirty p m", None),
-    ("for half an hour", None),
-    ("for two people", None),
-    ("make it four people", 2.2),
+    ("i'd like to book a room in chicago for two people", None),
+    ("tomorrow", None),
+    ("at two thirty p m", None),
+    ("for forty five minutes", None),
+    ("make it three people", 4.0),
     ("yes please", None),
 )
 """What the simulated caller says, and how many seconds into the assistant's reply where it interrupts."""
 
 YES = "yes please"
 
+_PACE = 0.9
 _LONGEST = 300.0
 _SILENT = 60  # of 32768: a recording that is never louder holds no speech
 
@@ -56,7 +57,7 @@ def is_silent(said: Said) -> bool:
 
 async def speak(text: str, resources: Resources, *, interrupts: float | None = None) -> Said:
     """``text`` in the simulated caller's voice. Raises MissingExtra, ProviderError."""
-    voice = EspeakSynthesizer(VOICE)
+    voice = EspeakSynthesizer(VOICE, rate=_PACE)
     source: AudioFormat = voice.capabilities.output
     pcm = bytearray()
     async with voice.speak(Clause(text=text), SpeakConfig(resources)) as speech:

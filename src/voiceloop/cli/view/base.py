@@ -15,12 +15,14 @@ from voiceloop.events import Event
 
 @frozen
 class Moment:
-    """20 ms of a call: ``at`` s since it began, what was said and heard (mono PCM16), and the assistant's mouth."""
+    """20 ms of a call: ``at`` s since it began, what was said and heard (mono PCM16), the assistant's mouth, and how
+    many ms of its newest reply were played so far."""
 
     at: float
     said: bytes = field(repr=False)
     heard: bytes = field(repr=False)
     mouth: str
+    reply_ms: float = 0.0
 
 
 class View(abc.ABC):

@@ -32,6 +32,7 @@ from voiceloop.events import (
     TurnStarted,
     UserSpeechEnded,
     UserSpeechStarted,
+    Word,
 )
 
 _FRAMES = 4  # moments to a picture: 12.5 pictures a second
@@ -39,21 +40,27 @@ _METER = 28
 _BARS, _PLAIN_BARS = " ▁▂▃▄▅▆▇█", " ..::==##"
 _STYLES = {"caller": "cyan", "assistant": "magenta", "tool": "yellow", "note": "bright_black"}
 _PART_STYLES = {"silence": "bright_black", "text": "blue", "clause": "cyan", "voice": "magenta", "out": "green"}
-_BAR_WIDTH = 30
+_BAR_WIDTH = 18
 
 
 @define
 class _Now:
     """What is going on."""
 
-    at: float = 0.0
     said: str = ""
     reply: str = ""
     state: str = "connecting"
     mouth: str = "sil"
+    words: list[Word] = field(factory=list)
+    reply_ms: float = 0.0
     levels: dict[str, deque[float]] = field(
         factory=lambda: {who: deque([0.0] * _METER, maxlen=_METER) for who in ("caller", "assistant")}
     )
+
+    @property
+    def heard(self) -> int:
+        """How many characters of the reply were begun to be heard."""
+        return max((word.end for word in self.words if word.ms < self.reply_ms), default=0)
 
     def event(self, event: Event) -> None:
         """What changes with ``event``."""
@@ -70,6 +77,9 @@ class _Now:
                 self.state = "thinking"
             case TurnStarted():
                 self.reply = ""
+                self.words.clear()
+            case Word():
+                self.words.append(event)
             case ReplyText():
                 self.reply += event.text
             case TurnMetrics() | Resumed():
@@ -117,11 +127,11 @@ class LiveView(View):
         """Every fourth moment draws a picture."""
         for who, pcm in (("caller", moment.said), ("assistant", moment.heard)):
             self._loudest[who] = max(self._loudest[who], rms_dbfs(pcm))
-        self._now.at, self._now.mouth = moment.at, moment.mouth
+        self._now.mouth, self._now.reply_ms = moment.mouth, moment.reply_ms
         self._count += 1
         if self._count % _FRAMES == 0:
             for who, level in self._loudest.items():
-                self._now.levels[who].append(min(1.0, max(0.0, (level + 50) / 35)))
+                self._now.levels[who].append(min(1.0, max(0.0, (level + 55) / 50)))
                 self._loudest[who] = -100.0
             self._live.update(self._picture(), refresh=True)
 
@@ -161,9 +171,9 @@ class LiveView(View):
         table.add_column(width=mouth.WIDTH, style="bold magenta")
         rows = [
             self._meter("caller"),
-            self._line(now.said, side),
+            self._line(now.said, len(now.said), side),
             self._meter("assistant"),
-            self._line(now.reply, side),
+            self._line(now.reply, now.heard, side),
         ]
         for row, lips in zip(rows, ["", *face], strict=True):
             table.add_row(row, lips)
@@ -178,7 +188,8 @@ class LiveView(View):
         return line
 
     @staticmethod
-    def _line(text: str, width: int) -> Text:
-        """One line; the end of what is too long, as that is what is new."""
-        text = text.strip()
-        return Text(text if len(text) <= width else f"…{text[1 - width :]}", no_wrap=True)
+    def _line(text: str, heard: int, width: int) -> Text:
+        """One line of ``text``, dim from ``heard`` on; of what is too long, the part around there."""
+        start = max(0, min(heard - width * 2 // 3, len(text) - width))
+        line = Text(text[start : max(start, heard)], no_wrap=True, overflow="crop")
+        return line.append(text[max(start, heard) : start + width], style="bright_black")
