@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from voiceloop.cascade.boxes import Box, Patience, blame
 from voiceloop.cascade.reply import GREETING, Deadlines, Reply
+from voiceloop.cascade.voice import load
 from voiceloop.engine.supervisor import bare
 from voiceloop.errors import ProviderUnavailable, SettingRefused, VoiceloopError
 from voiceloop.interfaces import (
@@ -49,6 +50,7 @@ async def open_link(
     """Open the recognizer's stream and join the three parts."""
     with blame(recognizer.name, "opening its stream"):
         opening = recognizer.open(ListenConfig(resources=context.resources))
+    load()
     async with opening as listening, anyio.create_task_group() as children:
         link = CascadeLink(recognizer, reasoner, synthesizer, deadlines, context, listening, children)
         await link.start()

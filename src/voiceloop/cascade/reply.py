@@ -100,18 +100,7 @@ class Reply:
 
     def _speaking(self) -> _Speaking:
         self._emit(ReplyStarted(reply=self.number, turn=self.number))
-        voice = None
-        if self._settings.speak:
-            voice = ReplyVoice(
-                self.number,
-                self._synthesizer,
-                SpeakConfig(self._context.resources, self._context.want, self._settings.voice),
-                first_audio=self._deadlines.first_audio,
-                audio_gap=self._deadlines.audio_gap,
-                emit=self._emit,
-                room=self._context.room,
-            )
-        return _Speaking(self, voice)
+        return _Speaking(self, aloud=self._settings.speak)
 
     async def _step(self, prompt: str | None) -> bool:
         """One request; whether it called tools."""
@@ -181,8 +170,17 @@ class Reply:
             if self._settings.speak:
                 self._clauses.add(Spoken(piece, base, clock.now()))
 
-    async def speak(self, voice: ReplyVoice) -> None:
-        """Run ``voice`` on the clauses handed to it."""
+    async def speak(self) -> None:
+        """Run a voice on the clauses handed to it."""
+        voice = ReplyVoice(
+            self.number,
+            self._synthesizer,
+            SpeakConfig(self._context.resources, self._context.want, self._settings.voice),
+            first_audio=self._deadlines.first_audio,
+            audio_gap=self._deadlines.audio_gap,
+            emit=self._emit,
+            room=self._context.room,
+        )
         await voice.run(self._clauses)
 
     def close(self) -> None:
@@ -195,17 +193,17 @@ class Reply:
 
 
 class _Speaking:
-    """Around the writing of a reply: the voice runs beside it, and the reply has ended when both have."""
+    """Around the writing of a reply: a voice runs beside it if it is said ``aloud``; it has ended when both have."""
 
-    def __init__(self, reply: Reply, voice: ReplyVoice | None) -> None:
+    def __init__(self, reply: Reply, *, aloud: bool) -> None:
         self._reply = reply
-        self._voice = voice
+        self._aloud = aloud
         self._children = anyio.create_task_group()
 
     async def __aenter__(self) -> None:
         await self._children.__aenter__()
-        if self._voice is not None:
-            self._children.start_soon(self._reply.speak, self._voice)
+        if self._aloud:
+            self._children.start_soon(self._reply.speak)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._reply.close()

@@ -35,6 +35,11 @@ _ITEMS = 256
 """Items of a clause that may wait for their turn to leave."""
 
 
+def load() -> None:
+    """Load what a voice needs (numpy) now, so that no first reply waits for it."""
+    import voiceloop.rules.joints  # noqa: F401
+
+
 @frozen
 class Spoken:
     """A piece of the reply to speak; ``base`` is where the text it was cut from begins in the whole reply."""

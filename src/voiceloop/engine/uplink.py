@@ -70,10 +70,10 @@ class Uplink:
         if converted:
             self._queue.append(converted)
             self._waiting += len(converted)
-            self._more.set()
         self._watchers.input(pcm, self._samples)
         self._samples += samples
         self._heard(converted, self._source.ms(samples), clock.now() if at is None else at)
+        self._more.set()  # after what was heard: an interruption leaves before the audio is passed on
 
     async def room(self) -> None:
         """Wait until it is no longer full; raises InputStalled when that takes too long."""

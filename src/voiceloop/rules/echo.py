@@ -37,6 +37,8 @@ def is_echo(text: str, spoken: Sequence[tuple[str, float]], playhead_ms: float, 
     said = [
         part for word, ms in spoken if playhead_ms - back <= ms <= playhead_ms + _AHEAD_MS for part in _words(word)
     ]
+    if 3 * sum(any(_alike(word, other) for other in said) for word in heard) < 2 * len(heard):
+        return False
     reach = len(heard) if short else len(heard) * 3 // 2 + 1
     matched = max(
         (_matched(heard, said[start : start + reach]) for start in range(len(said))), key=len, default=set()

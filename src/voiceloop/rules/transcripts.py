@@ -108,6 +108,7 @@ class Transcripts:
     _boundaries: list[_Boundary] = field(init=False)
     _known: dict[int, str] = field(factory=dict, init=False)  # what committed utterances were told to say
     _number: int = field(default=1, init=False)
+    _current: Utterance | None = field(default=None, init=False)  # None: to be put together anew
 
     def __attrs_post_init__(self) -> None:
         self._boundaries = [_Boundary(None, -math.inf, {})]
@@ -115,7 +116,9 @@ class Transcripts:
     @property
     def current(self) -> Utterance:
         """The utterance that is not committed yet; blank when nothing was recognized since the last commit."""
-        return self._utterance(self._number, self._boundaries, None)
+        if self._current is None:
+            self._current = self._utterance(self._number, self._boundaries, None)
+        return self._current
 
     def item(self, item: Partial | Final) -> list[Change]:
         """Take a new item, or a newer version of one.
@@ -127,6 +130,7 @@ class Transcripts:
         if item.words and not item.text.strip():
             item = evolve(item, text=" ".join(word.text for word in item.words))
         self._items[item.item] = item
+        self._current = None
         changes: list[Change] = list(self._revisions(final=isinstance(item, Final)))
         after = self.current
         return changes if after == before else [*changes, Updated(after)]
@@ -165,7 +169,7 @@ class Transcripts:
         number = None
         while number is None:
             number = self._boundaries.pop().number
-        self._number = number
+        self._number, self._current = number, None
         return [Updated(self.current)]
 
     def _close(self, utterance: Utterance, number: int | None, until_ms: float | None) -> None:
@@ -177,6 +181,7 @@ class Transcripts:
             ends += [last.end_ms, math.nextafter(last.start_ms, math.inf)]
         texts = {item.item: item.text for item in self._items.values() if not item.words}
         self._boundaries.append(_Boundary(number, max(ends), texts))
+        self._current = None
         del self._boundaries[: -_REVISABLE - 1]
         oldest = self._boundaries[0]
         for item in list(self._items.values()):
