@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Se
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
+import anyio
 import attrs
 
 from voiceloop import clock
@@ -131,6 +132,7 @@ class Session:
         self._detects = turns == "auto"
         self._runtime: Runtime | None = None
         self._told = False
+        self._changing = anyio.Lock()
 
     # ------------------------------------------------------------ entering and leaving
 
@@ -295,20 +297,21 @@ class Session:
         changed = {name: value for name, value in given.items() if value is not None}
         if not changed:
             raise BadInput("nothing to change", hint=f"Pass one of {', '.join(given)}.")
-        settings = attrs.evolve(conductor.settings, **changed)
-        outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._running.uplink.send(Ask(Update(settings=settings, changed=frozenset(changed)), outcome))
-        await self._answered(outcome)
-        conductor.apply(settings, frozenset(changed))
+        async with self._changing:
+            settings = attrs.evolve(conductor.settings, **changed)
+            outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._running.uplink.send(Ask(Update(settings=settings, changed=frozenset(changed)), outcome))
+            await self._answered(outcome)
+            conductor.apply(settings, frozenset(changed))
         return "applied"
 
     async def _answered(self, outcome: asyncio.Future[None]) -> None:
         limit = self._parts.plan.limits.connect
-        done, _ = await asyncio.wait({outcome}, timeout=limit)
-        if not done:
-            outcome.cancel()
-            raise SettingRefused(f"the model did not answer within {limit:g} s", doing="changing settings")
-        outcome.result()
+        try:
+            async with asyncio.timeout(limit):
+                await outcome
+        except TimeoutError:
+            raise SettingRefused(f"the model did not answer within {limit:g} s", doing="changing settings") from None
 
     async def end(self, *, after_speech: bool = True) -> None:
         """Hang up politely: after what is being said, or at once. Tools may call it."""

@@ -114,9 +114,7 @@ class Reply:
                 async for item in items:
                     match item:
                         case TextDelta(text=text):
-                            if self._clauses.full:
-                                patience.pause()
-                            await writer.push(text)
+                            await writer.push(text, patience)
                         case ToolCall(call=call, name=tool, arguments=arguments):
                             calls = True
                             self._pending.add(call)
@@ -158,10 +156,12 @@ class Reply:
         """The text so far."""
         return self._written
 
-    async def hand(self, pieces: list[Piece], base: int) -> None:
-        """Hand clauses to the voice; waits when it has enough of them."""
+    async def hand(self, pieces: list[Piece], base: int, patience: Patience | None = None) -> None:
+        """Hand clauses to the voice; waits when it has enough of them, which is not the reasoner's time."""
         for piece in pieces:
             if self._settings.speak:
+                if patience is not None and self._clauses.full:
+                    patience.pause()
                 await self._clauses.put(Spoken(piece, base, clock.now()))
 
     def hand_now(self, pieces: list[Piece], base: int) -> None:
@@ -221,7 +221,7 @@ class _Writer:
         self._base = len(reply.written)
         self._timer: asyncio.TimerHandle | None = None
 
-    async def push(self, text: str) -> None:
+    async def push(self, text: str, patience: Patience | None = None) -> None:
         if not text:
             return
         if self._base == len(self._reply.written) and self._joins(text):
@@ -231,7 +231,7 @@ class _Writer:
         pieces = self._segmenter.push(text, clock.now())
         if self._timer is None and self._segmenter.deadline is not None:
             self._timer = asyncio.get_running_loop().call_at(self._segmenter.deadline, self._tick)
-        await self._reply.hand(pieces, self._base)
+        await self._reply.hand(pieces, self._base, patience)
 
     def _joins(self, text: str) -> bool:
         """Whether the text before a tool call and the text after it would run together."""

@@ -228,10 +228,11 @@ class Listener:
 
     def _evidence(self, speech_end_ms: float) -> Evidence:
         current = self._transcripts.current
+        all_told = self._ending and self._hearing.flushes and not self._flushing and current.final
         return Evidence(
             silence_ms=max(0.0, (clock.now() - self._timeline.wall(speech_end_ms)) * 1000),
             text=current.text,
-            last_word_end_ms=current.last_word_end_ms,
+            last_word_end_ms=None if all_told else current.last_word_end_ms,
             speech_end_ms=speech_end_ms,
             has_final=current.final,
             stable=bool(current.text) and current.stable,
