@@ -127,6 +127,8 @@ class _Log:
                 self.calls[event.call] = True
             case ev.TurnMetrics():
                 self._metrics(event)
+            case ev.Notice(code="speech-ignored"):
+                self.utterances = {number: each for number, each in self.utterances.items() if each.final}
             case _:
                 pass
 
