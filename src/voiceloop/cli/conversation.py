@@ -71,7 +71,9 @@ class Demo:
 
     def summary(self) -> list[str]:
         """What came of it, in sentences."""
-        troubles = [] if self._caller is None else self._caller.notes
+        troubles = [] if self._caller is None else list(self._caller.notes)
+        if self.code:
+            troubles.append("Nothing was booked.")
         return [*troubles, *summary.describe(self.recorder.events, ENDPOINTING)]
 
     def save(self, folder: Path) -> Path | None:

@@ -29,7 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0: it worked; 1: it failed; 2: an argument, a file or an installation is wrong; 130: stopped by Ctrl-C.
     """
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 2
     try:
         code: int = import_module(f"voiceloop.cli.{args.command}").run(args)
         sys.stdout.flush()
@@ -57,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"voiceloop {voiceloop.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, about in _COMMANDS.items():
         if find_spec(f"voiceloop.cli.{name}"):
             command = commands.add_parser(name, help=about, parents=[shared])

@@ -57,10 +57,9 @@ def is_measured(events: Sequence[Event]) -> bool:
 
 def describe(events: Sequence[Event], endpointing: Endpointing) -> list[str]:
     """The summary, in sentences."""
-    booked = booking(events)
-    lines = ["Nothing was booked." if booked is None else f"Booked: {booked}."]
-    waits = answer_ms(events, endpointing)
-    if not is_measured(events):
+    booked, waits = booking(events), answer_ms(events, endpointing)
+    lines = [] if booked is None else [f"Booked: {booked}."]
+    if waits and not is_measured(events):
         lines.append("Latencies were not measured: this conversation ran on simulated time.")
     elif waits:
         lines.append(

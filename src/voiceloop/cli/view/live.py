@@ -114,7 +114,6 @@ class LiveView(View):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.update(Text(""), refresh=True)
         self._live.stop()
 
     def event(self, event: Event) -> None:
