@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
@@ -167,7 +168,7 @@ class ScriptedCaller:
     async def _report(self, session: Session) -> None:
         while self.report_ms is not None:
             await anyio.sleep(self.report_ms / 1000)
-            for turn, player in self._players.items():
+            for turn, player in list(islice(reversed(self._players.items()), 2)):  # those before play no more
                 if player.moved():
                     session.played(turn, player.position())
 
