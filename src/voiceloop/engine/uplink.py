@@ -46,7 +46,7 @@ class Uplink:
         self._limits = limits
         self._watchers = watchers
         self._heard = heard
-        self._convert = converter(source, target)
+        self._convert = None if source == target else converter(source, target)
         self._queue: deque[bytes | Command | Ask] = deque()
         self._waiting = 0
         self._most = target.bytes_of(target.samples_in(limits.input_buffer * 1000))
@@ -66,7 +66,7 @@ class Uplink:
         samples = self._source.samples(pcm)
         if not samples:
             return
-        converted = self._convert.push(pcm)
+        converted = bytes(pcm) if self._convert is None else self._convert.push(pcm)
         if converted:
             self._queue.append(converted)
             self._waiting += len(converted)
