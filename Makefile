@@ -29,8 +29,8 @@ check: $(VENV)/.lint ## style, types, import order, and the README's commands
 docs: $(VENV)/.docs ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "docs: site/index.html"
 
-bench: $(VENV)/.test ## run the benchmarks, which print their figures; ARGS go to pytest
-	@$(PY) -m pytest -q -s -p no:xdist -o python_files='bench_*.py' tests/benchmarks $(ARGS)
+bench: $(VENV)/.test ## run the benchmarks, six minutes; ARGS go to them, such as "--quick sessions"
+	@cd tests/benchmarks && "$(abspath $(PY))" run.py $(ARGS)
 
 clean: ## remove the virtual environment and everything built
 	@rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache voiceloop-demo

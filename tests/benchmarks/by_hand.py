@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from voiceloop.interfaces import Clause
-
 from providers import TimedListening, TimedReasoner, TimedSynthesizer
+
+from voiceloop.interfaces import Clause
 
 CONFIRM_CHUNKS = 13
 """Loud chunks in a row that interrupt: 250 ms of speech."""

@@ -15,13 +15,14 @@ import random
 import time
 from typing import Any
 
-import voiceloop as vl
 from attrs import define, field
+from by_hand import Audio, ByHand, Stopped
+from figures import percentile
+from providers import CRITICAL_PATH_S, TimedReasoner, TimedRecognizer, TimedSynthesizer, until
+
+import voiceloop as vl
 from voiceloop.interfaces import TurnDetector
 from voiceloop.testing.scripted import ScriptedTurns, silence, tone
-
-from by_hand import Audio, ByHand, Stopped
-from providers import CRITICAL_PATH_S, TimedReasoner, TimedRecognizer, TimedSynthesizer, until
 
 FRAME_S = 0.02
 _TONE, _SILENCE = tone(20), silence(20)
@@ -51,7 +52,7 @@ class Measured:
     asked: int = 0
     answered: list[float] = field(factory=list)
     stops: list[float] = field(factory=list)
-    after_stop: int = 0
+    last_chunk: float = 0.0
     lags: list[float] = field(factory=list)
 
 
@@ -67,7 +68,7 @@ class Caller:
     _ended: float = 0.0
     _waits: bool = False
     _signal: float = 0.0
-    _stopped: bool = False
+    _signalled: int = 0
     _turn: int = 0
 
     async def talk(self) -> None:
@@ -80,7 +81,7 @@ class Caller:
         while due < self.window[1]:
             place = at % frames
             if place == confirm and self.options.barge_in:
-                self._signal = loop.time()
+                self._signal, self._signalled = loop.time(), self._turn
             elif place == speech:
                 self._ended = loop.time()
                 self._waits = self.window[0] <= self._ended < self.window[1] - self.options.patience
@@ -102,11 +103,9 @@ class Caller:
                         if self._waits:
                             self._waits = False
                             self.measured.answered.append(now() - self._ended - CRITICAL_PATH_S)
-                    elif self._stopped:
-                        self.measured.after_stop += 1
-                    self._stopped = False
+                    elif turn == self._signalled:
+                        self.measured.last_chunk = max(self.measured.last_chunk, now() - self._signal)
                 case vl.Interrupted() | Stopped():
-                    self._stopped = True
                     self.measured.stops.append(now() - self._signal)
                 case _:
                     pass
@@ -161,21 +160,13 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         "asked": measured.asked,
         "added_ms": sorted(round(value * 1000, 3) for value in measured.answered),
         "stops_ms": sorted(round(value * 1000, 3) for value in measured.stops),
-        "chunks_after_stop": measured.after_stop,
+        "last_chunk_ms": measured.last_chunk * 1000,
     }
 
 
 async def _at(when: float, caller: Caller) -> None:
     await until(when)
     await caller.call()
-
-
-def percentile(values: list[float], percent: float) -> float:
-    """The smallest value that ``percent`` of the values do not exceed; not a number without values."""
-    if not values:
-        return float("nan")
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def main() -> None:
