@@ -65,6 +65,11 @@ class Demo:
     # ------------------------------------------------------------ what is left of it
 
     @property
+    def title(self) -> str:
+        """What this conversation is."""
+        return "A recorded caller" if self._clips else "A simulated caller books a room"
+
+    @property
     def code(self) -> int:
         """The exit code: the simulated caller must get its room."""
         return 0 if self._clips or summary.booking(self.recorder.events) is not None else 1
@@ -81,12 +86,11 @@ class Demo:
         if not self.recorder.events:
             return None
         recording = self.recorder.save(folder)
-        title = "A recorded caller" if self._clips else "A simulated caller books a room"
-        return write_report(folder, recording, title=title, notes=[*self._who(), *self.summary()])
+        return write_report(folder, recording, title=self.title, notes=[*self._who(), *self.summary()])
 
     def _who(self) -> list[str]:
         caller = (
-            f"The caller's speech was recorded before, in {len(self._clips)} files; where it says {YES!r}, "
+            f"The caller's speech was recorded before, in {len(self._clips)} files; where it says “{YES}”, "
             f"a synthetic voice does (espeak-ng, {VOICE})."
             if self._clips
             else f"The caller is simulated: a script with a synthetic voice (espeak-ng, {VOICE})."

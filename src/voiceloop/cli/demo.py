@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     _make(folder)
     demo = Demo(make_view(sys.stdout, quiet=args.quiet), clips, fast=args.pace == "fast")
     stopped = False
+    if not args.quiet:
+        print(f"{demo.title}. Ctrl-C ends it.", flush=True)
     try:
         demo.run()
     except KeyboardInterrupt:
