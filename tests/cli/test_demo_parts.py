@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +217,10 @@ def test_the_view_suits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_view(Screen()), LiveView)
     assert isinstance(make_view(Screen(), quiet=True), NoView)
     assert isinstance(make_view(io.StringIO()), PlainView)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    without = Screen()
+    assert isinstance(make_view(without), PlainView)
+    assert "pip install 'voiceloop[cli]'" in without.getvalue()
     monkeypatch.setenv("NO_COLOR", "1")
     assert isinstance(make_view(Screen()), PlainView)
     monkeypatch.delenv("NO_COLOR")

@@ -26,6 +26,7 @@ from voiceloop.testing import virtual_time
 
 ENDPOINTING = Endpointing()
 ASSISTANT = "en-us"
+_BUSY = 0.15
 
 
 class Demo:
@@ -39,6 +40,7 @@ class Demo:
         self._clips = tuple(clips)
         self._fast = fast
         self._caller: Caller | None = None
+        self._late = 0.0
         self.recorder = Recorder(LINE, PCM16_24K)
 
     def run(self) -> None:
@@ -60,7 +62,10 @@ class Demo:
                 model, tools=rules.tools, input=LINE, output=PCM16_24K, endpointing=ENDPOINTING, pool=pool
             )
             async with session:
-                await line.hold(session, self._caller.call)
+                try:
+                    await line.hold(session, self._caller.call)
+                finally:
+                    self._late = line.late
 
     # ------------------------------------------------------------ what is left of it
 
@@ -79,6 +84,8 @@ class Demo:
         troubles = [] if self._caller is None else list(self._caller.notes)
         if self.code:
             troubles.append("Nothing was booked.")
+        if self._late > _BUSY:
+            troubles.append(f"This machine was busy: sound was up to {self._late:.1f} s late, and so were answers.")
         return [*troubles, *summary.describe(self.recorder.events, ENDPOINTING)]
 
     def save(self, folder: Path) -> Path | None:

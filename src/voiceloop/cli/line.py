@@ -103,6 +103,7 @@ class Line:
     ``began``: when the session began, on ``clock.now()``; before the connection stands, it is silent.
     The caller is an async function of the line, which speaks, waits and listens; when it returns, the input ends. The
     session must take the recorder's formats. ``turn``: the assistant's newest turn; ``reply``: its text so far.
+    ``late``: by how many s, at worst, a frame missed its time because the machine was busy.
     """
 
     recorder: Recorder
@@ -111,6 +112,7 @@ class Line:
     player: Player = field(init=False)
     turn: int = field(default=0, init=False)
     reply: str = field(default="", init=False)
+    late: float = field(default=0.0, init=False)
     over: bool = field(default=False, init=False)
     _ended: TurnEnded | None = field(default=None, init=False)
     _mouth: PlaybackBuffer = field(init=False)
@@ -200,11 +202,13 @@ class Line:
         """Every 20 ms, also when the machine was late: a frame said, a frame heard."""
         said, heard = (form.samples_in(FRAME_MS) for form in (self.recorder.user, self.recorder.assistant))
         self.recorder.heard(self.recorder.assistant.silence(heard))
+        connected = clock.now()
         with suppress(SessionClosed):
             for number in count(1):
                 at = self.began + number * FRAME_MS / 1000
-                if at > clock.now():
-                    await anyio.sleep_until(at)
+                await anyio.sleep_until(at)
+                if at > connected:
+                    self.late = max(self.late, clock.now() - at)
                 if number % _REPORT_FRAMES == 0 and self.turn:
                     session.played(self.turn, self.player.heard_ms(self.turn))
                 frame = self._frame(said)

@@ -56,10 +56,12 @@ def make_view(out: TextIO, *, quiet: bool = False) -> View:
     if quiet:
         return NoView()
     dumb = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
-    if out.isatty() and not dumb and find_spec("rich"):
-        from voiceloop.cli.view.live import LiveView
+    if out.isatty() and not dumb:
+        if find_spec("rich"):
+            from voiceloop.cli.view.live import LiveView
 
-        return LiveView(out)
+            return LiveView(out)
+        out.write("For a live view: pip install 'voiceloop[cli]'\n")
     from voiceloop.cli.view.plain import PlainView
 
     return PlainView(out)
