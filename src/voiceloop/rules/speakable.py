@@ -26,8 +26,8 @@ _URL_TAIL = ".,!?;:'\")]}*_"
 _BLOCK_TAGS = {"br", "p", "div", "li", "ul", "ol", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "hr"}
 _TAG_SO_FAR = re.compile(r"<[/!?]?([A-Za-z][^\s<>]*(\s+[^\s<>=]*(=[^<>]*)?|\s*/)?)?")
 _AUTOLINK = re.compile(r"<(https?:|www\.|[^\s<>]+@)")
-_NOTE = re.compile(r"\[(\^[^\]\n]{1,20}|\d{1,3}|[ xX])\]")
-_NOTE_SO_FAR = re.compile(r"\[(\^[^\]\n]{0,20}|\d{0,3}|[ xX])")
+_NOTE = re.compile(r"\[(\^[^\]\n]{1,20}|\d{1,3}|[ xX])\](?!\()")
+_NOTE_SO_FAR = re.compile(r"\[((\^[^\]\n]{0,20}|\d{0,3}|[ xX])|(\^[^\]\n]{1,20}|\d{1,3}|[ xX])\])")
 _ENTITY_SO_FAR = re.compile(r"&#?\w{0,12}")
 _LIST_NUMBER = re.compile(r"(\d{1,3})(?:[.)]|\ufe0f?\u20e3)[ \t]")
 _LIST_NUMBER_SO_FAR = re.compile(r"\d{1,3}(?:[.)]|\ufe0f?\u20e3?)?")
@@ -311,7 +311,7 @@ class Speakable:
         """``[``: a footnote or check box (dropped), the name of a link's target (dropped), or a link's text."""
         if self._last == "]" and not self._held[1:2].isdigit() and self._held[1:2] != "^":
             self._mode, self._depth = "target", 0
-        elif found := _NOTE.match(self._held):
+        elif (found := _NOTE.match(self._held)) and (last or found.end() < len(self._held)):
             self._drop(found.end())
         elif last or not _NOTE_SO_FAR.fullmatch(self._held):
             self._span["link"] = self._at
