@@ -96,6 +96,7 @@ class Session:
         self._parts = Parts(
             model=model,
             plan=Plan(
+                model=model.name,
                 input=input,
                 hearing=Hearing(
                     endpointing=endpointing,

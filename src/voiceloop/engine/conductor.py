@@ -19,7 +19,7 @@ from voiceloop.engine.toolrunner import ToolRunner
 from voiceloop.engine.turn import Request, Turn
 from voiceloop.engine.wake import Timers
 from voiceloop.engine.watchers import Watchers
-from voiceloop.errors import BadInput, SlowConsumer
+from voiceloop.errors import BadInput, ProviderMisbehaved, SlowConsumer
 from voiceloop.events import (
     Event,
     Notice,
@@ -43,6 +43,7 @@ _ECHO_TAIL = 2.0
 class Plan:
     """What a session was asked to do, checked and complete."""
 
+    model: str
     input: AudioFormat
     hearing: Hearing
     voice: Voice
@@ -393,6 +394,14 @@ class Conductor(Ears):
                 f"nobody took the session's events for {stalled:.0f} s; {waiting} are waiting",
                 doing="delivering events",
                 hint="Iterate over the session all the time, in a task of its own if need be; see Limits.",
+            )
+        made = self.lanes.waiting_ms / 1000
+        if made > limits.reply_audio:
+            raise ProviderMisbehaved(
+                f"made {made:.0f} s of audio ahead of the listener",
+                provider=self._plan.model,
+                doing="replying",
+                hint="A link that makes its own audio awaits LinkContext.room(); see also limits.reply_audio.",
             )
         self.timers.set("watch", clock.now() + 1.0, self._watch)
 
