@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -215,8 +216,11 @@ class Session:
     def played(self, turn: int, ms: float, *, stopped: bool = False) -> None:
         """Report the listener's position on the timeline of ``turn``; an old turn or session is ignored.
 
-        ``stopped=True``: playback of this turn is over, this is the last word on what was heard of it.
+        ``stopped=True``: playback of this turn is over, this is the last word on what was heard of it; when more was
+        to come, that interrupts the turn. Raises BadInput when ``ms`` is no number.
         """
+        if isinstance(ms, bool) or not isinstance(ms, int | float) or not math.isfinite(ms):
+            raise BadInput(f"ms={ms!r}: a number of milliseconds is needed")
         runtime = self._running
         if not runtime.over:
             runtime.conductor.speaker.played(turn, ms, stopped=stopped)

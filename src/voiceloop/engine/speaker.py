@@ -223,7 +223,7 @@ class Speaker:
                 self.settle()
             return
         turn_now = self.current
-        if turn_now is None or turn_now.number != number:
+        if turn_now is None or turn_now.number != number or not turn_now.audible:
             return
         track = turn_now.track
         track.playhead.report(ms, now, stopped=stopped)
@@ -233,6 +233,8 @@ class Speaker:
                 self._complete()
             else:
                 self._timers.set("playback", self._playback_end(turn_now), self._complete)
+        elif stopped:
+            self.happen(Happening.TYPED, "call")
 
     def heard_of(self, turn: Turn) -> Heard:
         """What was heard of ``turn`` by now."""

@@ -57,7 +57,6 @@ class Playhead:
     def report(self, ms: float, now: float, *, stopped: bool = False) -> None:
         """The player is at ``ms``; ``stopped``: and will play no more of this turn. Nothing counts after that."""
         if self.stopped or self._first is None:
-            self.stopped = self.stopped or stopped
             return
         ms = max(0.0, min(ms, self.delivered_ms, (now - self._first) * 1000 if self.paced else ms))
         left = self.delivered_ms - ms
