@@ -191,7 +191,11 @@ class Speaker:
     def released(self, event: Event) -> bool:
         """An event left; whether it is the first that the listener notices of its turn."""
         turn = self.current
-        if turn is None or turn.audible or getattr(event, "turn", None) != turn.number:
+        if turn is None or getattr(event, "turn", None) != turn.number:
+            return False
+        if isinstance(event, ReplyText):
+            turn.script.shown = event.start + len(event.text)
+        if turn.audible:
             return False
         if isinstance(event, AudioChunk) or (isinstance(event, ReplyText) and not turn.script.speaks):
             turn.audible = True
@@ -238,7 +242,7 @@ class Speaker:
 
     def heard_of(self, turn: Turn) -> Heard:
         """What was heard of ``turn`` by now."""
-        if turn.made and not turn.track.made:
+        if turn.track.drained and not turn.track.made:
             return Heard(turn.script.said, basis="measured" if not turn.script.speaks else "estimated")
         if not turn.audible:
             return Heard("", dropped="nothing of it was played")
@@ -362,7 +366,9 @@ class Speaker:
             return
         turn.track.held = False
         turn.track.end()
-        made = attrs.evolve(turn.script, complete=False).heard(turn.track.made_ms, turn.track.made_ms)[0]
+        made = attrs.evolve(turn.script, complete=False, shown=len(turn.script.said)).heard(
+            turn.track.made_ms, turn.track.made_ms
+        )[0]
         self._settled(turn, Heard(made, ms=turn.track.made_ms, basis="estimated"), "failed")
 
     def _settled(

@@ -105,9 +105,13 @@ class SpokenAt:
 
 @define
 class Script:
-    """What a turn says, and when: its text, its words' times where the voice tells them, else its clauses'."""
+    """What a turn says, and when: its text, its words' times where the voice tells them, else its clauses'.
+
+    ``shown``: how many characters of the text have left.
+    """
 
     said: str = ""
+    shown: int = 0
     words: list[SpokenAt] = field(factory=list)
     spans: list[SpokenAt] = field(factory=list)
     complete: bool = False
@@ -130,7 +134,9 @@ class Script:
         A word counts as heard once it was played to its end. Without word times the text of a clause is taken to be
         spoken evenly. Monotone in the position.
         """
-        if not self.speaks or (self.complete and position_ms >= total_ms - 1e-6):
+        if not self.speaks:
+            return self.said[: self.shown], True
+        if self.complete and position_ms >= total_ms - 1e-6:
             return self.said, True
         if self.words:
             return self.said[: self._words_end(position_ms, total_ms)], True
