@@ -24,7 +24,8 @@ from voiceloop.rules.endpointing import Endpointing
 from voiceloop.session import Session
 from voiceloop.testing import virtual_time
 
-ENDPOINTING = Endpointing()
+# On a busy machine the recognizer's last word comes late: better to wait for it than to answer half of a sentence.
+ENDPOINTING = Endpointing(give_up_ms=2500)
 ASSISTANT = "en-us"
 _BUSY = 0.15
 
