@@ -81,6 +81,7 @@ class CascadeLink(Link):
         self._context = context
         self._listening = listening
         self._children = children
+        self._taking_audio = blame(recognizer.name, "taking audio")
         self._out: Box[LinkEvent] = Box()
         self._reply: tuple[Reply, anyio.CancelScope] | None = None
         self._expected: Expectation | None = None
@@ -117,7 +118,7 @@ class CascadeLink(Link):
 
     async def send_audio(self, pcm: bytes) -> None:
         """See :meth:`Link.send_audio`."""
-        with blame(self._recognizer.name, "taking audio"):
+        with self._taking_audio:
             await self._listening.send_audio(pcm)
 
     async def send(self, command: Command) -> None:

@@ -54,6 +54,9 @@ class Parts:
     observers: tuple[Observer, ...] = ()
 
 
+_WATCH = 5.0
+
+
 class Runtime:
     """A running session. ``conductor`` and ``uplink`` stand once :meth:`start` has returned."""
 
@@ -65,6 +68,7 @@ class Runtime:
         self._session = session
         self._supervisor = Supervisor("voiceloop session")
         self._finished = anyio.Event()
+        self._accepts = True
         self._reason = "closed"
         self.over = False
         self.watchers = Watchers(parts.observers)
@@ -75,6 +79,7 @@ class Runtime:
 
     def finish(self, reason: str) -> None:
         """End the session."""
+        self._accepts = False
         if not self._finished.is_set():
             self._reason = reason
             self._finished.set()
@@ -101,7 +106,7 @@ class Runtime:
 
     def alive(self, doing: str) -> Conductor:
         """The conductor, if the session is running; raises SessionClosed otherwise."""
-        if self.over or self._finished.is_set():
+        if not self._accepts:
             if self.failure is not None:
                 raise SessionFailed("the session has failed", doing=doing) from self.failure
             raise SessionClosed("the session is over", doing=doing)
@@ -122,7 +127,7 @@ class Runtime:
             error = bare(failure)
             raise
         finally:
-            self.over = True
+            self.over, self._accepts = True, False
             self._close(error)
             with anyio.CancelScope(shield=True):
                 await keeper.finish()
@@ -228,7 +233,7 @@ class Runtime:
                 doing="sending to the model",
                 retryable=True,
             )
-        self.conductor.timers.set("uplink", clock.now() + 1.0, self._watch)
+        self.conductor.timers.set("uplink", clock.now() + _WATCH, self._watch)
 
     # ------------------------------------------------------------ the end
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import html
 import re
+import string
 
 from voiceloop.rules.spoken import Spoken, kind_of, tidy
 
@@ -31,6 +32,7 @@ _NOTE_SO_FAR = re.compile(r"\[((\^[^\]\n]{0,20}|\d{0,3}|[ xX])|(\^[^\]\n]{1,20}|
 _ENTITY_SO_FAR = re.compile(r"&#?\w{0,12}")
 _LIST_NUMBER = re.compile(r"(\d{1,3})(?:[.)]|\ufe0f?\u20e3)[ \t]")
 _LIST_NUMBER_SO_FAR = re.compile(r"\d{1,3}(?:[.)]|\ufe0f?\u20e3?)?")
+_ALWAYS_PLAIN = frozenset(string.ascii_letters + string.digits + " .,?") - frozenset("hwHW")  # not "http", "www"
 _LONGEST_HOLD = 200
 _LONGEST_SPAN = 300
 
@@ -227,7 +229,11 @@ class Speakable:
             self._table, self._mode = False, "line"
             self._say(out, "\n", 1)
             return
-        self._close_long_spans()
+        if self._span:
+            self._close_long_spans()
+        if char in _ALWAYS_PLAIN:
+            self._say(out, char, 1)
+            return
         if "code" in self._span and char != "`":
             self._plain(out, char)
             return

@@ -29,10 +29,11 @@ class Pacing:
     lead: float | None = 0.6
     chunk_ms: int | None = None
     mark_wait: float = 0.08
+    frame: int = field(init=False)
+    """Samples in a chunk: exactly with ``chunk_ms``, else at most."""
 
-    @property
-    def frame(self) -> int:
-        """Samples in a chunk: exactly with ``chunk_ms``, else at most."""
+    @frame.default
+    def _frame(self) -> int:
         return self.format.samples_in(self.chunk_ms or _LONGEST_CHUNK_MS)
 
 
