@@ -25,7 +25,7 @@ from voiceloop.session import Session
 from voiceloop.testing import virtual_time
 
 # On a busy machine the recognizer's last word comes late: better to wait for it than to answer half of a sentence.
-ENDPOINTING = Endpointing(give_up_ms=2500)
+ENDPOINTING = Endpointing(give_up_ms=1500)
 ASSISTANT = "en-us"
 _BUSY = 0.15
 
