@@ -8,7 +8,7 @@
     │   └── UnknownName                a voice, language or device that does not exist, with near matches
     ├── MissingExtra (ImportError)     an optional package or system library is not installed
     ├── SettingRefused                 a running session cannot take this change; nothing was changed
-    ├── SessionClosed                   the session is over; the call came too late
+    ├── SessionClosed                  the session is over; the call came too late
     │   └── SessionFailed              ... and it ended by a failure, kept in ``__cause__``
     ├── SlowConsumer                   nobody took the session's events for too long
     ├── InputStalled                   the model took no audio for longer than ``limits.input_stall``

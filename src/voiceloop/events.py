@@ -58,7 +58,7 @@ Happened = TypeVar("Happened", bound=BaseEvent)
 
 
 def stamped(event: Happened, at: float) -> Happened:
-    """``event``, now leaving: sets its ``at``. Only for an event that nobody has seen yet; later they never change."""
+    """``event``, now leaving: sets its ``at``. Only for an event that nobody has seen; later they never change."""
     object.__setattr__(event, "at", at)
     return event
 
@@ -75,7 +75,10 @@ class SessionStarted(BaseEvent):
 
 @frozen
 class SessionEnded(BaseEvent):
-    """The last event. ``reason``: "ended", "input ended", "limit", "closed" or "failed"; ``error`` when it failed."""
+    """The last event.
+
+    ``reason``: "ended", "input ended", "limit", "idle", "closed" or "failed"; ``error`` when it failed.
+    """
 
     reason: str
     error: str | None = None
@@ -83,7 +86,10 @@ class SessionEnded(BaseEvent):
 
 @frozen
 class ConnectionState(BaseEvent):
-    """The state of the connection to the speech model; ``detail`` says why it changed."""
+    """The state of the connection to the speech model; ``detail`` says why it changed.
+
+    ``state``: "connecting", "ready", "renewing", "recovering", "degraded" or "closed".
+    """
 
     state: Link
     detail: str = ""

@@ -40,17 +40,20 @@ class Session:
     The constructor checks its arguments and does no I/O; entering connects, leaving closes, and nothing is left
     running. Feed it with :meth:`send_audio` and :meth:`send_text`, at any time, from any task.
 
-    ``model``: a :class:`~voiceloop.Cascade` or another speech model. ``instructions`` and ``tools`` are for its
-    reasoner; ``voice``, ``temperature``: None is the provider's own; ``speak=False``: text only.
-    ``audio``: an async iterable of PCM, sent for you; its end is :meth:`end_input`.
-    ``input``, ``output``: the formats of ``send_audio`` and of ``AudioChunk``; converted for you, to the sample.
-    ``lead``: s of audio let out ahead of the listener (None: as it comes, for files); ``chunk_ms``: exact length of
-    audio chunks. ``visemes``: "off", "prompt" (never hold audio for them) or "synced" (hold it up to ``viseme_wait``
-    s). ``turns``: what hears when the user speaks, "auto", or "manual" for push-to-talk with :meth:`end_turn`;
-    ``endpointing``: the silences that end a turn. ``barge_in``: what interrupts the assistant: "speech", recognized
-    "words", or nothing ("off"). ``eager``: prepare the answer in short pauses. ``idle``: what to say when nobody
-    speaks. ``conversation_id`` and ``memory``: go on with an earlier conversation, and keep this one.
-    ``observers`` watch. ``pool``: shared connections, by default one for all sessions of the event loop.
+    - ``model``: a :class:`~voiceloop.Cascade` or another speech model.
+    - ``instructions`` and ``tools`` are for its reasoner; ``voice``, ``temperature``: None is the provider's own;
+      ``speak=False``: text only.
+    - ``audio``: an async iterable of PCM, sent for you; its end is :meth:`end_input`.
+    - ``input``, ``output``: the formats of ``send_audio`` and of ``AudioChunk``; converted for you, to the sample.
+    - ``lead``: s of audio let out ahead of the listener (None: as it comes, for files).
+    - ``chunk_ms``: exact length of audio chunks.
+    - ``visemes``: "off", "prompt" (never hold audio for them) or "synced" (hold it up to ``viseme_wait`` s).
+    - ``turns``: what hears when the user speaks, "auto", or "manual" for push-to-talk with :meth:`end_turn`.
+    - ``endpointing``: the silences that end a turn. ``eager``: prepare the answer in short pauses.
+    - ``barge_in``: what interrupts the assistant: "speech", recognized "words", or nothing ("off").
+    - ``idle``: what to say when nobody speaks. ``limits``: the bounds of every wait and queue.
+    - ``conversation_id`` and ``memory``: go on with an earlier conversation, and keep this one.
+    - ``observers`` watch. ``pool``: shared connections, by default one for all sessions of the event loop.
     """
 
     def __init__(
@@ -183,8 +186,8 @@ class Session:
         """Send whole samples of ``input``, as they are captured; returns when accepted, all or nothing.
 
         ``at``: when the last sample was captured, on ``anyio.current_time()``; default now. Waits for room at most
-        ``limits.input_stall``. Raises AudioFormatError on a broken sample, SessionClosed after the end (SessionFailed
-        if it was a failure), InputStalled.
+        ``limits.input_stall``, then the session fails with InputStalled. Raises AudioFormatError on a broken sample,
+        SessionClosed after the end (SessionFailed if that was a failure).
         """
         runtime = self._running
         runtime.alive("sending audio")
