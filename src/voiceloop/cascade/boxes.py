@@ -9,9 +9,8 @@ from typing import Generic, TypeVar
 import anyio
 
 from voiceloop import clock
-from voiceloop.engine.supervisor import bare
 from voiceloop.engine.wake import Wake
-from voiceloop.errors import ProviderMisbehaved, ProviderTimeout, VoiceloopError
+from voiceloop.errors import ProviderTimeout
 
 T = TypeVar("T")
 
@@ -68,32 +67,6 @@ class Box(Generic[T]):
             await self._more.wait()
         self._room.set()
         return self._items.popleft()
-
-
-class blame:
-    """A context in which whatever a provider raises leaves as a VoiceloopError that names it."""
-
-    __slots__ = ("_doing", "_provider")
-
-    def __init__(self, provider: str, doing: str) -> None:
-        self._provider = provider
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> None:
-        if not isinstance(failure, Exception) or isinstance(failure, VoiceloopError):
-            return
-        error = bare(failure)
-        if isinstance(error, VoiceloopError):
-            raise error from failure
-        raise ProviderMisbehaved(
-            f"raised {type(error).__name__}",
-            provider=self._provider,
-            doing=self._doing,
-            hint="It should raise a ProviderError; see the cause.",
-        ) from error
 
 
 class Patience:

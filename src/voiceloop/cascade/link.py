@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 from anyio.abc import TaskGroup
 
-from voiceloop.cascade.boxes import Box, Patience, blame
+from voiceloop.cascade.boxes import Box, Patience
 from voiceloop.cascade.reply import GREETING, Deadlines, Reply
 from voiceloop.cascade.voice import load
+from voiceloop.engine.blame import blame
 from voiceloop.engine.supervisor import bare
 from voiceloop.errors import ProviderUnavailable, SettingRefused, VoiceloopError
 from voiceloop.interfaces import (
@@ -48,10 +49,12 @@ async def open_link(
     recognizer: Recognizer, reasoner: Reasoner, synthesizer: Synthesizer, deadlines: Deadlines, context: LinkContext
 ) -> AsyncIterator[Link]:
     """Open the recognizer's stream and join the three parts."""
-    with blame(recognizer.name, "opening its stream"):
-        opening = recognizer.open(ListenConfig(resources=context.resources))
     load()
-    async with opening as listening, anyio.create_task_group() as children:
+    async with AsyncExitStack() as stack:
+        with blame(recognizer.name, "opening its stream"):
+            opening = recognizer.open(ListenConfig(resources=context.resources))
+            listening = await stack.enter_async_context(opening)
+        children = await stack.enter_async_context(anyio.create_task_group())
         link = CascadeLink(recognizer, reasoner, synthesizer, deadlines, context, listening, children)
         await link.start()
         try:

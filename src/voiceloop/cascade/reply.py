@@ -9,9 +9,10 @@ import anyio
 from attrs import frozen
 
 from voiceloop import clock
-from voiceloop.cascade.boxes import Box, Patience, blame
+from voiceloop.cascade.boxes import Box, Patience
 from voiceloop.cascade.voice import ReplyVoice, Spoken
 from voiceloop.conversation import Message, TextPart
+from voiceloop.engine.blame import blame
 from voiceloop.engine.wake import Wake
 from voiceloop.errors import ProviderMisbehaved
 from voiceloop.interfaces import (

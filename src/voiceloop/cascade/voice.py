@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import anyio
+import attrs
 from attrs import define, frozen
 
-from voiceloop.cascade.boxes import Box, Patience, blame
+from voiceloop.cascade.boxes import Box, Patience
+from voiceloop.engine.blame import blame
 from voiceloop.interfaces import (
     Clause,
     LinkEvent,
@@ -125,17 +127,14 @@ class ReplyVoice:
             span = ReplySpan(
                 reply=self._reply, start=spoken.base + piece.start, end=spoken.base + piece.end, ms=self._ms()
             )
-            spread = "word" not in self._config.want
-            if spread:
-                self._emit(span)
+            self._emit(span)
             self._complete_to = 0.0
             async for item in job.items:
                 await self._take(item, spoken)
             self._complete_to = float("inf")
             await self._out(self._joints.end("reply" if jobs.finished else None), spoken)
             self._marks.clear()
-            if spread:
-                self._emit(ReplySpan(span.reply, span.start, span.end, span.ms, self._ms()))
+            self._emit(attrs.evolve(span, end_ms=self._ms()))
 
     def _ms(self) -> float:
         return self._synthesizer.capabilities.output.ms(self._joints.samples)

@@ -19,7 +19,7 @@ from voiceloop.engine.toolrunner import ToolRunner
 from voiceloop.engine.turn import Request, Turn
 from voiceloop.engine.wake import Timers
 from voiceloop.engine.watchers import Watchers
-from voiceloop.errors import BadInput, ProviderMisbehaved, SlowConsumer
+from voiceloop.errors import ProviderMisbehaved, SlowConsumer
 from voiceloop.events import (
     Event,
     Notice,
@@ -37,6 +37,8 @@ from voiceloop.rules.floor import Act, Floor, Happening
 from voiceloop.rules.transcripts import Revised, Utterance
 
 _ECHO_TAIL = 2.0
+_MODEL_ANSWERS = 15.0
+"""How long a model that owns its turns may take to answer what was said before the input ended, in seconds."""
 
 
 @frozen
@@ -77,7 +79,7 @@ class Conductor(Ears):
             plan.voice, self.lanes, conversation, self.timers, send=send, turn_over=self._turn_over
         )
         self.listener = Listener(plan.hearing, detector, self.timers, self)
-        self.tools = ToolRunner(self.lanes, conversation, session=session, send=send)
+        self.tools = ToolRunner(self.lanes, conversation, session=session, send=send, done=self._quiet)
         self.intake = Intake(
             self.listener,
             self.speaker,
@@ -111,10 +113,10 @@ class Conductor(Ears):
 
     def text(self, text: str, images: tuple[ImagePart, ...], *, reply: bool) -> None:
         """The user typed something."""
+        self._withdraw_speculation()
         if reply:
-            self._withdraw_speculation()
             self._make_way("text")
-        entry = self.conversation.user(text, images=images, typed=True)
+        entry = self._state.newest = self.conversation.user(text, images=images, typed=True)
         self._state.idle_prompts = 0
         if not reply:
             self._send(UserText(text=text, images=images))
@@ -152,8 +154,10 @@ class Conductor(Ears):
         if failed:
             self.speaker.fail()
         else:
+            self._withdraw_speculation()
             self.speaker.happen(Happening.TYPED, "call")
             self.speaker.settle()
+            self.speaker.drop_waiting("the session ended")
 
     # ------------------------------------------------------------ what the user does
 
@@ -173,6 +177,7 @@ class Conductor(Ears):
                 self._send(Pause())
             case "ended":
                 self.lanes.signal(UserSpeechEnded(ms=ms))
+                self._quiet()
             case _:
                 self._send(EndOfTurn(turn=None))
                 self._quiet()
@@ -189,27 +194,31 @@ class Conductor(Ears):
 
     def _barge_in(self, happening: Happening) -> bool:
         """Whether the last utterance goes on."""
-        if self._plan.hearing.model_decides:
-            happening = Happening.SUSPECT
-        act = self.speaker.happen(happening, "words" if happening is Happening.WORDS else "speech")
-        turn = self.speaker.current
-        if act is Act.MERGE and turn is not None:
-            self._state.cut_offs += 1
-            self.speaker.cancel("the user went on")
-            if self._unasked(turn):
-                self.listener.reopen()
-                return True
-        return False
-
-    def _unasked(self, turn: Turn) -> bool:
-        """Take back what ``turn`` was to answer; False if that is not possible any more."""
-        if turn.entry is None or turn.called:
+        turn, unheard = self.speaker.current, self.speaker.floor in (Floor.THINKING, Floor.HELD)
+        merges = turn is not None and self._can_take_back(turn)
+        if self._plan.hearing.model_decides or (happening is Happening.CONFIRM and unheard and not merges):
+            happening = Happening.SUSPECT  # only words may end what cannot be asked again
+        why: Why = "words" if happening is Happening.WORDS else "speech"
+        act = self.speaker.happen(happening, why)
+        if act is not Act.MERGE or turn is None:
             return False
-        try:
-            self.conversation.withdraw_user(turn.entry)
-        except BadInput:  # something was said or noted since
+        if not merges:
+            self.speaker.interrupt(why)
             return False
+        self._state.cut_offs += 1
+        self._take_back(turn, "the user went on")
+        self.listener.reopen()
         return True
+
+    def _can_take_back(self, turn: Turn) -> bool:
+        """Whether what ``turn`` answers is the last thing that the user said, and nothing came of it yet."""
+        return turn.utterance is not None and turn.entry == self._state.newest and not (turn.called or turn.audible)
+
+    def _take_back(self, turn: Turn, why: str) -> None:
+        """Undo the living turn and what it was to answer."""
+        self.speaker.cancel(why)
+        if turn.entry is not None:
+            self.conversation.withdraw_user(turn.entry)
 
     def prepare(self, utterance: Utterance | None) -> None:
         """See :meth:`Ears.prepare`."""
@@ -218,21 +227,20 @@ class Conductor(Ears):
         elif self.speaker.current is None:
             turn = self.speaker.new_turn("reply", utterance=utterance.number)
             turn.speculative = True
-            turn.entry = self.conversation.user(utterance.text, confidence=utterance.confidence)
+            turn.entry = self._state.newest = self.conversation.user(utterance.text, confidence=utterance.confidence)
             self._begin(turn, EndOfTurn(turn=turn.number, final=False))
 
     def _withdraw_speculation(self) -> None:
         turn = self.speaker.current
         if turn is not None and turn.speculative:
             self.intake.forget()
-            self.speaker.cancel("the words changed")
-            self._unasked(turn)
+            self._take_back(turn, "the words changed")
 
     def committed(self, utterance: Utterance, before: str | None, speech_ended: float) -> None:
         """See :meth:`Ears.committed`."""
         if before is None:
             self.lanes.signal(_transcript(utterance, final=True))
-        else:
+        elif before != utterance.text:
             self.lanes.signal(TranscriptRevised(utterance=utterance.number, before=before, text=utterance.text))
         self._state.idle_prompts = 0
         self._state.turns += 1
@@ -247,11 +255,12 @@ class Conductor(Ears):
         """What was prepared is what is wanted."""
         turn.speculative = turn.track.held = False
         turn.timing.speech_ended, turn.timing.committed = speech_ended, clock.now()
+        self.speaker.answer_waiting()
         self.intake.confirm(turn)
         self.lanes.moved()
 
     def _answer(self, utterance: int, text: str, confidence: float | None, speech_ended: float) -> None:
-        entry = self.conversation.user(text, confidence=confidence)
+        entry = self._state.newest = self.conversation.user(text, confidence=confidence)
         self._state.asked = Asked(utterance, entry, speech_ended, clock.now())
         if not self._plan.hearing.model_decides:
             turn = self._answering_turn()
@@ -273,31 +282,32 @@ class Conductor(Ears):
         turn = self._state.answers.get(change.number)
         if turn is None or turn.entry is None or not change.text.strip():
             return
-        if self.speaker.current is turn and not turn.audible and not turn.called:
-            self.speaker.cancel("the transcript was corrected")
+        again = not self._plan.hearing.model_decides and self._can_take_back(turn)
+        if self.speaker.current is turn and again:
             ended = turn.timing.speech_ended
-            if self._unasked(turn):
-                self._answer(change.number, change.text, None, clock.now() if ended is None else ended)
+            self._take_back(turn, "the transcript was corrected")
+            self._answer(change.number, change.text, None, clock.now() if ended is None else ended)
         elif self.conversation.amendable(turn.entry):
             self.conversation.amend_user(turn.entry, change.text)
 
     def ignores(self, utterance: Utterance) -> str:
         """See :meth:`Ears.ignores`."""
         turn = self.speaker.current
-        why = ""
         if self._is_echo(utterance.text):
-            why = "an echo of the assistant's own words"
-        elif turn is not None and not (turn.speculative or self._may_interrupt(turn)):
-            why = "barge-in is off while the assistant speaks"
-        if why:
-            self.lanes.signal(Notice(code="speech-ignored", text=f"What the user said was ignored: {why}."))
-        return why
+            return "an echo of the assistant's own words"
+        if turn is not None and not (turn.speculative or self._may_interrupt(turn)):
+            return "barge-in is off while the assistant speaks"
+        return ""
+
+    def ignored(self, why: str) -> None:
+        """See :meth:`Ears.ignored`."""
+        self.lanes.signal(Notice(code="speech-ignored", text=f"What the user said was ignored: {why}."))
 
     def _may_interrupt(self, turn: Turn) -> bool:
         return turn.interruptible and self._plan.voice.barge_in != "off"
 
     def _is_echo(self, text: str) -> bool:
-        turn, position = self.speaker.current, 0.0
+        turn = self.speaker.current
         if turn is None:
             if clock.now() - self._state.last_over > _ECHO_TAIL:
                 return False
@@ -312,7 +322,10 @@ class Conductor(Ears):
     def _unasked_turn(self) -> Turn:
         """The model answers by itself."""
         turn = self._answering_turn()
-        self._begin(turn, None)
+        self._state.answering(turn)
+        if self.speaker.current is not None:
+            self.speaker.happen(Happening.TYPED, "model")
+        self.speaker.begin(turn, None)
         return turn
 
     def _make_way(self, why: Why) -> None:
@@ -320,10 +333,10 @@ class Conductor(Ears):
         if self.speaker.current is not None and self.speaker.current.interruptible:
             self.speaker.happen(Happening.TYPED, why)
 
-    def _begin(self, turn: Turn, request: Request | None) -> None:
+    def _begin(self, turn: Turn, request: Request) -> None:
         self._state.answering(turn)
         self._make_way("speech")
-        if self.speaker.current is not None and request is not None:
+        if self.speaker.current is not None:
             self.speaker.enqueue(turn, request)
         else:
             self.speaker.begin(turn, request)
@@ -362,9 +375,11 @@ class Conductor(Ears):
             self.speaker.next_waiting()
         if not self.speaker.idle or self.tools.running:
             return
+        if self._state.input_ended and self._plan.hearing.model_decides:
+            self.timers.set("unanswered", clock.now() + _MODEL_ANSWERS, lambda: self._finish("input ended"))
         if self._state.ending is not None:
             self._finish(self._state.ending)
-        elif not self.listener.busy:
+        elif not self.listener.busy and self._state.asked is None:
             if self._state.input_ended:
                 self._finish("input ended")
             elif self._plan.idle is not None:
@@ -422,6 +437,7 @@ class _State:
 
     ending: str | None = None
     asked: Asked | None = None
+    newest: int | None = None
     input_ended: bool = False
     idle_prompts: int = 0
     cut_offs: int = 0

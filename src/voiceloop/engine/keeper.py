@@ -28,8 +28,14 @@ class Keeper:
     async def load(self) -> Conversation:
         """The conversation so far, to go on with."""
         if self._memory is not None:
-            with anyio.fail_after(_DEADLINE):
+            with anyio.move_on_after(_DEADLINE) as patience:
                 self._conversation = Conversation(await self._memory.load(self._id))
+            if patience.cancelled_caught:
+                raise VoiceloopError(
+                    f"{type(self._memory).__name__} did not load within {_DEADLINE:g} s",
+                    doing="loading the conversation",
+                    retryable=True,
+                )
             self._kept = self._conversation.settled
         return self._conversation
 
@@ -43,21 +49,22 @@ class Keeper:
             await self._more.wait()
             await self._write(self._memory)
 
-    async def finish(self) -> None:
-        """Write all that is left."""
+    async def finish(self, deadline: float) -> None:
+        """Write all that is left, in at most ``deadline`` seconds."""
         self._conversation.finish()
         if self._memory is not None:
-            await self._write(self._memory)
+            await self._write(self._memory, deadline)
 
-    async def _write(self, memory: Memory) -> None:
+    async def _write(self, memory: Memory, deadline: float = _DEADLINE) -> None:
         final = self._conversation.settled
         if final <= self._kept:
             return
         entries = self._conversation.entries[self._kept : final]
         try:
-            with anyio.fail_after(_DEADLINE):
+            with anyio.fail_after(deadline):
                 await memory.append(self._id, entries, after=self._kept)
-        except (VoiceloopError, OSError) as failure:
-            self._trouble(f"{type(memory).__name__} could not keep {len(entries)} entries: {failure}")
+        except Exception as failure:  # noqa: BLE001 - the conversation goes on without its memory; it is told
+            why = str(failure) if isinstance(failure, VoiceloopError) else type(failure).__name__
+            self._trouble(f"{type(memory).__name__} could not keep {len(entries)} entries: {why}")
         else:
             self._kept = final

@@ -41,7 +41,7 @@ class Lanes:
         self._released = released
         self._drained = drained
         self._began = clock.now()
-        self._taken = self._began
+        self._taken = dict.fromkeys(("signals", "replies"), self._began)
         self._wakes = {side: Wake() for side in ("both", "signals", "replies")}
         self._busy: frozenset[str] = frozenset()
         self._ending: SessionEnded | None = None
@@ -55,8 +55,8 @@ class Lanes:
         if self._ending is not None:
             return
         now = clock.now()
-        if not self._signals and not self._busy:
-            self._taken = now
+        if not self._signals:
+            self._taken["signals"] = now
         stamped(event, self._at(now))
         if isinstance(event, Transcript) and not event.final and self._signals:
             newest = self._signals[-1]
@@ -69,6 +69,8 @@ class Lanes:
 
     def add(self, item: Track | TurnEnded) -> None:
         """Put a turn, or its end, behind what is in the reply lane."""
+        if not self._replies:
+            self._taken["replies"] = clock.now()
         self._replies.append(item)
         self.moved()
 
@@ -107,21 +109,22 @@ class Lanes:
             raise anyio.BusyResourceError("iterating over the session's events")
         while True:
             if side != "replies" and self._signals:
-                return self._leave(self._signals.popleft())
+                return self._leave(self._signals.popleft(), lanes)
             when = inf
             if side != "signals":
                 got = self._next_reply()
                 if isinstance(got, float):
                     when = got
                 elif got is not None:
-                    return self._leave(got)
+                    return self._leave(got, lanes)
             if self._ending is not None and (side == "signals" or not self._replies):
-                return self._last(side)
+                return self._last(side, lanes)
             self._busy |= lanes
             try:
                 await self._wakes[side].wait(when)
             finally:
                 self._busy -= lanes
+                self._taken |= dict.fromkeys(lanes, clock.now())
 
     def _next_reply(self) -> Event | float | None:
         now = clock.now()
@@ -141,17 +144,19 @@ class Lanes:
             return stamped(piece, self._at(now))
         return None
 
-    def _leave(self, event: Event) -> Event:
-        self._taken = clock.now()
+    def _leave(self, event: Event, lanes: frozenset[str]) -> Event:
+        now = clock.now()
+        for lane in lanes:
+            self._taken[lane] = now
         self._released(event)
         self._watchers.event(event)
         return event
 
-    def _last(self, side: Side) -> Event | None:
+    def _last(self, side: Side, lanes: frozenset[str]) -> Event | None:
         if side == "replies" or self._ending is None or self._ended:
             return None
         self._ended = True
-        return self._leave(stamped(self._ending, self._at(clock.now())))
+        return self._leave(stamped(self._ending, self._at(clock.now())), lanes)
 
     # ------------------------------------------------------------ measures
 
@@ -170,9 +175,9 @@ class Lanes:
 
     def stalled_for(self, now: float) -> float:
         """How long, in seconds, something could have been taken while nobody asked."""
-        if self._busy or not (self._signals or self._replies):
-            return 0.0
-        return now - self._taken
+        waiting = {"signals": self._signals, "replies": self._replies}
+        untaken = (lane for lane, items in waiting.items() if items and lane not in self._busy)
+        return max((now - self._taken[lane] for lane in untaken), default=0.0)
 
     async def room(self, ahead_ms: float) -> None:
         """Wait until less than ``ahead_ms`` of audio waits in the reply lane."""

@@ -48,6 +48,10 @@ class Ears(abc.ABC):
         """Why the utterance is not the user's turn (an echo, say); empty: it is."""
 
     @abc.abstractmethod
+    def ignored(self, why: str) -> None:
+        """An utterance came to nothing for that reason."""
+
+    @abc.abstractmethod
     def revised(self, change: Revised) -> None:
         """The words of a committed utterance were others."""
 
@@ -108,7 +112,7 @@ class Listener:
     def _speaks(self, ms: float, voiced_ms: float) -> None:
         if not self._speaking:
             self._speaking, self._confirmed, self._speech_end_ms = True, False, None
-            self._only_words = False
+            self._only_words = self._ending = False
             self._timers.clear("endpoint")
             self._timers.set("gap", clock.now() + _GAP, self._no_input)
             self._void()
@@ -182,7 +186,8 @@ class Listener:
 
     def end_turn(self) -> None:
         """The user's turn is over, whoever says so."""
-        if self._ending:
+        silent = self._detector is not None and not (self._in_utterance or self.text)
+        if self._ending or silent:
             return
         self._ending, self._speaking = True, False
         self._timers.clear("gap")
@@ -241,10 +246,13 @@ class Listener:
     def _commit(self) -> None:
         ended = self._speech_end_ms
         assert ended is not None
-        why_not = self._ears.ignores(self._transcripts.current)
-        if why_not:
+        current = self._transcripts.current
+        if why := self._ears.ignores(current):
+            self._ears.ignored(why)
             self._drop()
             return
+        if self._prepared != current.text:
+            self._void()
         done = self._transcripts.commit(ended)
         self._over(ended)
         self._prepared = None

@@ -9,9 +9,7 @@ from types import TracebackType
 from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
-import anyio
-
-from voiceloop.engine.supervisor import Supervisor
+from voiceloop.engine.supervisor import Supervisor, outlast
 from voiceloop.errors import SessionClosed
 from voiceloop.interfaces import Resources
 
@@ -70,9 +68,17 @@ class Pool(Resources):
         self._open.clear()
         for resource in resources:
             resource.leave()
-        with anyio.CancelScope(shield=True):  # each has its own deadline
-            for resource in resources:
-                await resource.close()
+        if resources:
+            closing = asyncio.create_task(_close_all(resources))
+            await outlast(closing, 2 * _CLOSE_TIMEOUT, hasten=lambda: None)
+            closing.result()
+
+
+async def _close_all(resources: list[_Resource]) -> None:
+    outcomes = await asyncio.gather(*(resource.close() for resource in resources), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 class _Resource:
@@ -84,16 +90,20 @@ class _Resource:
         self._leave = asyncio.Event()
         self._opened: asyncio.Task[None] | None = None
         self._value: object = None
+        self._stands = False
 
     async def value(self) -> object:
         if self._opened is None:
             self._opened = asyncio.create_task(self._supervisor.start(self._hold))
         await asyncio.shield(self._opened)
+        if not self._stands:
+            raise SessionClosed("the pool was closed", doing="opening a shared resource")
         return self._value
 
     async def _hold(self, ready: Callable[[], None]) -> None:
         async with AsyncExitStack() as stack:
             self._value = await stack.enter_async_context(self._factory())
+            self._stands = True
             ready()
             await self._leave.wait()
 

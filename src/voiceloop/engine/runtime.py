@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack
 from math import inf
 
 import anyio
+from anyio.abc import TaskGroup
 from attrs import frozen
 
 from voiceloop import clock
+from voiceloop.engine.blame import blame
 from voiceloop.engine.conductor import Conductor, Plan
 from voiceloop.engine.keeper import Keeper
 from voiceloop.engine.pool import Pool, SharedPool
@@ -17,7 +19,6 @@ from voiceloop.engine.supervisor import Supervisor, bare
 from voiceloop.engine.uplink import Uplink
 from voiceloop.engine.watchers import Watchers
 from voiceloop.errors import (
-    ProviderMisbehaved,
     ProviderTimeout,
     ProviderUnavailable,
     SessionClosed,
@@ -36,6 +37,9 @@ from voiceloop.interfaces import (
     SpeechModel,
     TurnDetector,
 )
+
+_OF_CLOSING = 0.8
+"""The share of the time for closing that a memory may take."""
 
 
 @frozen
@@ -69,13 +73,19 @@ class Runtime:
         self._supervisor = Supervisor("voiceloop session")
         self._finished = anyio.Event()
         self._accepts = True
+        self._error: Exception | None = None
         self._reason = "closed"
         self.over = False
         self.watchers = Watchers(parts.observers)
 
     async def start(self) -> None:
         """Connect; raises the failure bare when that does not work."""
-        await self._supervisor.start(self._main)
+        try:
+            await self._supervisor.start(self._main)
+        except BaseException:
+            self.over, self._accepts = True, False
+            self.watchers.close()
+            raise
 
     def finish(self, reason: str) -> None:
         """End the session."""
@@ -102,7 +112,7 @@ class Runtime:
     @property
     def failure(self) -> BaseException | None:
         """What the session failed with."""
-        return self._supervisor.failure
+        return self._supervisor.failure or self._error
 
     def alive(self, doing: str) -> Conductor:
         """The conductor, if the session is running; raises SessionClosed otherwise."""
@@ -125,13 +135,17 @@ class Runtime:
                 await self._converse(pool, keeper, ready)
         except BaseException as failure:
             error = bare(failure)
+            self._error = error if isinstance(error, Exception) else None
             raise
         finally:
             self.over, self._accepts = True, False
-            self._close(error)
-            with anyio.CancelScope(shield=True):
-                await keeper.finish()
-            self._end(error)
+            self.uplink.close()
+            try:
+                self.conductor.stop(failed=isinstance(error, Exception))
+                with anyio.CancelScope(shield=True):
+                    await keeper.finish(parts.plan.limits.close * _OF_CLOSING)
+            finally:
+                self._end(error)
 
     async def _stand_up(self, keeper: Keeper) -> None:
         parts, plan = self._parts, self._parts.plan
@@ -149,7 +163,13 @@ class Runtime:
             turn_settled=keeper.settled,
         )
         self.uplink = Uplink(
-            plan.input, source, plan.limits, watchers=self.watchers, heard=self.conductor.listener.audio
+            plan.input,
+            source,
+            plan.limits,
+            provider=parts.model.name,
+            watchers=self.watchers,
+            heard=self.conductor.listener.audio,
+            overdue=lambda: self.conductor.timers.set("uplink", clock.now(), self._watch),
         )
         started = SessionStarted(
             conversation_id=parts.conversation_id,
@@ -168,7 +188,7 @@ class Runtime:
                 self.conductor.lanes.signal(ConnectionState(state="ready"))
                 async with anyio.create_task_group() as children:
                     self.conductor.tools.start(children)
-                    children.start_soon(self.uplink.run, link, name="uplink")
+                    children.start_soon(self._pass_on, link, children, name="uplink")
                     children.start_soon(self._read, link, name="link reader")
                     children.start_soon(self.conductor.timers.run, name="timers")
                     children.start_soon(keeper.run, name="keeper")
@@ -199,19 +219,18 @@ class Runtime:
             want=self._parts.want,
         )
 
+    async def _pass_on(self, link: Link, children: TaskGroup) -> None:
+        with blame(self._parts.model.name, "taking input"):
+            await self.uplink.run(link, children)
+
     async def _read(self, link: Link) -> None:
         take, events = self.conductor.intake.take, aiter(link)
+        making = blame(self._parts.model.name, "making events")
         while True:
-            try:
-                event = await anext(events)
-            except StopAsyncIteration:
+            with making:
+                event = await anext(events, None)
+            if event is None:
                 break
-            except VoiceloopError:
-                raise
-            except Exception as failure:
-                raise ProviderMisbehaved(
-                    f"raised {type(failure).__name__}", provider=self._parts.model.name, doing="making events"
-                ) from failure
             take(event)
         if not self._finished.is_set():
             raise ProviderUnavailable(
@@ -226,22 +245,13 @@ class Runtime:
         self.conductor.end_input()
 
     def _watch(self) -> None:
-        if self.uplink.stuck(clock.now()):
-            raise ProviderTimeout(
-                "takes no input",
-                provider=self._parts.model.name,
-                doing="sending to the model",
-                retryable=True,
-            )
+        self.uplink.check(clock.now())
         self.conductor.timers.set("uplink", clock.now() + _WATCH, self._watch)
 
     # ------------------------------------------------------------ the end
 
     def _trouble(self, text: str) -> None:
         self.conductor.lanes.signal(Notice(code="memory-failed", text=text))
-
-    def _close(self, error: BaseException | None) -> None:
-        self.conductor.stop(failed=error is not None and isinstance(error, Exception))
 
     def _end(self, error: BaseException | None) -> None:
         lanes = self.conductor.lanes

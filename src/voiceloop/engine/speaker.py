@@ -94,10 +94,11 @@ class Speaker:
 
     def begin(self, turn: Turn, request: Request | None) -> None:
         """Make ``turn`` the living one and ask the model for it (None: the model began it by itself)."""
+        assert self.current is None, "one turn is alive at a time"
         self.current, turn.request = turn, request
         self.settle()
-        if turn.cause == "reply":
-            self._answer_waiting()
+        if turn.cause == "reply" and not turn.speculative:
+            self.answer_waiting()
         turn.script.speaks = self.speaks
         turn.track.held = turn.speculative
         self._convert = converter(self._voice.source, self._voice.pacing.format)
@@ -118,7 +119,7 @@ class Speaker:
             turn = self._waiting.popleft()
             self.begin(turn, turn.request)
 
-    def _answer_waiting(self) -> None:
+    def answer_waiting(self) -> None:
         """The reply that begins answers all that the user said or typed, so no other answer need wait."""
         answered = [turn for turn in self._waiting if turn.cause == "reply"]
         for turn in answered:
@@ -206,7 +207,7 @@ class Speaker:
     def drained(self, track: Track) -> None:
         """All of a turn has left: it ends when it was played."""
         turn = self.current
-        if turn is None or turn.track is not track:
+        if turn is None or turn.track is not track or track.held:
             return
         if not track.playhead.ahead_ms(clock.now()):
             self._complete()
@@ -232,7 +233,7 @@ class Speaker:
         track = turn_now.track
         track.playhead.report(ms, now, stopped=stopped)
         self._lanes.moved()
-        if track.drained:
+        if track.drained and (stopped or not track.held):
             if stopped or not track.playhead.ahead_ms(now):
                 self._complete()
             else:
@@ -259,7 +260,10 @@ class Speaker:
     # ------------------------------------------------------------ the floor
 
     def happen(self, happening: Happening, why: Why = "speech") -> Act:
-        """Something bears on who may speak: do what the table says, and tell what that was."""
+        """Something bears on who may speak: do what the table says, and tell what that was.
+
+        A merge is left to the caller, who knows whether what the turn answers can be asked again.
+        """
         turn = self.current
         barge_in = self._voice.barge_in if turn is None or turn.interruptible else "off"
         deaf = turn is not None and (turn.speculative or not turn.interruptible) and self.floor is Floor.THINKING
@@ -274,8 +278,6 @@ class Speaker:
             case Act.RELEASE | Act.RESUME:
                 self._resume(turn, tell=act is Act.RESUME)
             case Act.INTERRUPT:
-                self.interrupt(why)
-            case Act.MERGE if turn.request is None or turn.utterance is None:
                 self.interrupt(why)
             case _:
                 pass
@@ -303,9 +305,9 @@ class Speaker:
         self.happen(Happening.DOUBT)
 
     def interrupt(self, why: Why) -> None:
-        """The living turn is dead; what waits behind it is dropped. Idempotent."""
+        """The living turn is dead; what waits to be said behind it is dropped, answers are not. Idempotent."""
         turn, self.current = self.current, None
-        self.drop_waiting("interrupted before it began")
+        self.drop_waiting("interrupted before it began", answers=False)
         if turn is None:
             return
         self._kill(turn)
@@ -341,10 +343,12 @@ class Speaker:
         if not turn.audible:
             self._send(Cut(turn=turn.number, heard=Heard("")))
 
-    def drop_waiting(self, reason: str) -> None:
-        """Forget the turns that have not begun."""
-        while self._waiting:
-            self._waiting.popleft().tell(Heard("", dropped=reason))
+    def drop_waiting(self, reason: str, *, answers: bool = True) -> None:
+        """Forget the turns that have not begun; ``answers``: also those that the user waits for."""
+        dropped = [turn for turn in self._waiting if answers or turn.cause != "reply"]
+        for turn in dropped:
+            self._waiting.remove(turn)
+            turn.tell(Heard("", dropped=reason))
 
     # ------------------------------------------------------------ the last word
 
@@ -360,8 +364,10 @@ class Speaker:
     def fail(self) -> None:
         """The session fails: what was made still leaves; turns end as failed when it has."""
         self.settle()
-        turn, self.current = self.current, None
         self.drop_waiting("the session failed")
+        if self.current is not None and self.current.speculative:
+            self.cancel("the session failed")
+        turn, self.current = self.current, None
         if turn is None:
             return
         turn.track.held = False

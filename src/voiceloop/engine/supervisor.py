@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from voiceloop import clock
 from voiceloop.errors import VoiceloopError
 
 
@@ -64,16 +65,30 @@ class Supervisor:
 
         Raises VoiceloopError when something inside does not stop.
         """
-        if self._task is None:
-            return
-        with anyio.CancelScope(shield=True):
-            done, _ = await asyncio.wait({self._task}, timeout=timeout)
-        if not done:
+        if self._task is not None and not await outlast(self._task, timeout, hasten=self.stop):
             raise VoiceloopError(
                 f"{self._name} did not stop within {timeout:g} s",
                 doing="closing",
                 hint="A provider or a tool ignores cancellation.",
             )
+
+
+async def outlast(task: asyncio.Task[None], timeout: float, *, hasten: Callable[[], None]) -> bool:
+    """Wait for the end of ``task``, at most ``timeout`` seconds, whoever cancels the waiting; whether it ended.
+
+    A cancellation makes ``hasten()`` be called, and is raised when the waiting is over.
+    """
+    until, cancelled = clock.now() + timeout, None
+    with anyio.CancelScope(shield=True):
+        while not task.done() and clock.now() < until:
+            try:
+                await asyncio.wait({task}, timeout=until - clock.now())
+            except asyncio.CancelledError as cancellation:
+                cancelled = cancellation
+                hasten()
+    if cancelled is not None:
+        raise cancelled
+    return task.done()
 
 
 def bare(error: BaseException) -> BaseException:

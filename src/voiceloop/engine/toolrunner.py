@@ -24,12 +24,19 @@ class ToolRunner:
     """
 
     def __init__(
-        self, lanes: Lanes, conversation: Conversation, *, session: object, send: Callable[[Command], None]
+        self,
+        lanes: Lanes,
+        conversation: Conversation,
+        *,
+        session: object,
+        send: Callable[[Command], None],
+        done: Callable[[], None],
     ) -> None:
         self._lanes = lanes
         self._conversation = conversation
         self._session = session
         self._send = send
+        self._all_done = done
         self._children: TaskGroup | None = None
         self._seen: set[str] = set()
         self.running = 0
@@ -58,12 +65,15 @@ class ToolRunner:
         began, error, result = clock.now(), True, ""
         context = ToolContext(turn=turn, call=key, session=self._session)
         try:
-            with anyio.fail_after(tool.timeout):
-                result, error = await tool.run(call.arguments, context), False
-        except TimeoutError:
-            result = f"The tool took longer than {tool.timeout:g} s and was stopped."
+            fitting = tool.validate(call.arguments)
         except BadInput as bad:
-            result = f"The arguments do not fit: {bad}"
+            self._done(turn, key, call, f"The arguments do not fit: {bad}", error=True, ms=0.0)
+            return
+        try:
+            with anyio.move_on_after(tool.timeout) as patience:
+                result, error = await tool.run(fitting, context), False
+            if patience.cancelled_caught:
+                result = f"The tool took longer than {tool.timeout:g} s and was stopped."
         except Exception as failure:  # noqa: BLE001 - told to the model and to the session's events
             result = f"The tool failed: {_words(failure)}"
             self._lanes.signal(Notice(code="tool-failed", text=f"{call.name} raised {type(failure).__name__}"))
@@ -76,6 +86,7 @@ class ToolRunner:
             ToolReturned(turn=turn, call=key, name=call.name, result=result, error=error, ms=round(ms, 3))
         )
         self._send(ToolResult(connection=call.connection, call=call.call, name=call.name, result=result, error=error))
+        self._all_done()
 
 
 def _words(failure: BaseException) -> str:

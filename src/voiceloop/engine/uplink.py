@@ -6,19 +6,19 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Callable
 
-import anyio
+from anyio.abc import TaskGroup
 from attrs import define
 
 from voiceloop import clock
 from voiceloop.audio import AudioFormat, converter
 from voiceloop.engine.wake import Wake
 from voiceloop.engine.watchers import Watchers
-from voiceloop.errors import InputStalled
+from voiceloop.errors import InputStalled, ProviderTimeout, SessionClosed
 from voiceloop.interfaces import Command, Link
 from voiceloop.rules.budgets import Limits
 
-_COMMAND_PATIENCE = 20.0
-"""How long a model may take to carry out a command, in seconds."""
+_PATIENCE = 20.0
+"""How long a model may take to accept one piece of input or one command, in seconds."""
 
 
 @define(eq=False)
@@ -38,21 +38,26 @@ class Uplink:
         target: AudioFormat,
         limits: Limits,
         *,
+        provider: str,
         watchers: Watchers,
         heard: Callable[[bytes, float, float], None],
+        overdue: Callable[[], None],
     ) -> None:
         self._source = source
         self._target = target
         self._limits = limits
+        self._provider = provider
         self._watchers = watchers
         self._heard = heard
+        self._overdue = overdue
         self._convert = None if source == target else converter(source, target)
         self._queue: deque[bytes | Command | Ask] = deque()
         self._waiting = 0
         self._most = target.bytes_of(target.samples_in(limits.input_buffer * 1000))
         self._samples = 0
         self._passing_since: float | None = None
-        self._patience = limits.input_stall
+        self._full_since: float | None = None
+        self._closed = False
         self._more = Wake()
         self._room = Wake()
 
@@ -66,23 +71,32 @@ class Uplink:
         samples = self._source.samples(pcm)
         if not samples:
             return
+        now = clock.now()
         converted = bytes(pcm) if self._convert is None else self._convert.push(pcm)
         if converted:
             self._queue.append(converted)
             self._waiting += len(converted)
+            if self._full_since is None and self.full:
+                self._full_since = now
         self._watchers.input(pcm, self._samples)
         self._samples += samples
-        self._heard(converted, self._source.ms(samples), clock.now() if at is None else at)
+        self._heard(converted, self._source.ms(samples), now if at is None else at)
         self._more.set()  # after what was heard: an interruption leaves before the audio is passed on
 
     async def room(self) -> None:
-        """Wait until it is no longer full; raises InputStalled when that takes too long."""
-        with anyio.move_on_after(self._limits.input_stall):
-            while self.full:
-                await self._room.wait()
-            return
-        raise InputStalled(
-            f"the model took no audio for {self._limits.input_stall:g} s",
+        """Wait until it is no longer full, or the session is over: it fails when that takes too long."""
+        overdue = clock.now() + self._limits.input_stall
+        while self.full and not self._closed and clock.now() < overdue:
+            await self._room.wait(overdue)
+        if self.full and not self._closed:
+            self._overdue()
+            closing = clock.now() + self._limits.close
+            while not self._closed and clock.now() < closing:
+                await self._room.wait(closing)
+
+    def _stalled(self) -> InputStalled:
+        return InputStalled(
+            f"{self._provider} took no audio for {self._limits.input_stall:g} s",
             doing="sending audio",
             retryable=True,
             hint="See the network to the provider, or raise limits.input_stall.",
@@ -93,40 +107,54 @@ class Uplink:
         self._queue.append(command)
         self._more.set()
 
-    async def run(self, link: Link) -> None:
-        """Pass everything on to ``link``; never returns."""
+    def close(self) -> None:
+        """Nothing more is passed on: whoever waits is told that the session is over."""
+        self._closed = True
+        self._room.set()
+        for item in self._queue:
+            if isinstance(item, Ask) and not item.outcome.done():
+                item.outcome.set_exception(SessionClosed("the session is over", doing="changing settings"))
+
+    async def run(self, link: Link, children: TaskGroup) -> None:
+        """Pass everything on to ``link``; never returns. Questions are waited for by ``children``."""
         while True:
             while self._queue:
                 item = self._queue.popleft()
                 self._passing_since = clock.now()
                 if isinstance(item, bytes):
                     self._waiting -= len(item)
+                    if not self.full:
+                        self._full_since = None
                     self._room.set()
-                    self._patience = self._limits.input_stall
                     await link.send_audio(item)
+                elif isinstance(item, Ask):
+                    children.start_soon(_settle, link, item)
                 else:
-                    self._patience = _COMMAND_PATIENCE
-                    await self._command(link, item)
+                    await link.send(item)
             self._passing_since = None
             await self._more.wait()
 
-    def stuck(self, now: float) -> bool:
-        """Whether the model has been taking one piece of input for too long."""
-        return self._passing_since is not None and now - self._passing_since > self._patience
-
-    async def _command(self, link: Link, command: Command | Ask) -> None:
-        if isinstance(command, Ask):
-            await _settle(link, command)
-        else:
-            await link.send(command)
+    def check(self, now: float) -> None:
+        """Raises InputStalled when too much has waited too long, ProviderTimeout when one piece takes for ever."""
+        if self._full_since is not None and now - self._full_since >= self._limits.input_stall:
+            raise self._stalled()
+        if self._passing_since is not None and now - self._passing_since > _PATIENCE:
+            raise ProviderTimeout(
+                f"accepted nothing for {_PATIENCE:g} s",
+                provider=self._provider,
+                doing="sending to the model",
+                retryable=True,
+            )
 
 
 async def _settle(link: Link, ask: Ask) -> None:
     try:
         await link.send(ask.command)
+        if not ask.outcome.done():
+            ask.outcome.set_result(None)
     except Exception as refusal:  # noqa: BLE001 - it belongs to whoever asked, who raises it
         if not ask.outcome.done():
             ask.outcome.set_exception(refusal)
-    else:
+    finally:
         if not ask.outcome.done():
-            ask.outcome.set_result(None)
+            ask.outcome.set_exception(SessionClosed("the session is over", doing="changing settings"))

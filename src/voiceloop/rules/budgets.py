@@ -16,8 +16,8 @@ class Limits:
     for the model. ``consumer_stall``: nobody takes events. ``signals``: events that may wait. ``reply_ahead``: audio
     made ahead of the listener before synthesis waits. ``reply_audio``: the most audio of one reply that may wait.
     ``close``: leaving the session. ``session``: the whole session (None: no limit), which then ends politely.
-    ``suspicion``: a pause for a barge-in that nothing confirms. ``settle``: waiting for the player's last word on what
-    was heard.
+    ``suspicion``: a pause for a barge-in that nothing confirms. ``settle``: waiting for the player's last word on
+    what was heard.
     """
 
     connect: float = 10.0

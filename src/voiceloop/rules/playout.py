@@ -33,6 +33,7 @@ class Playhead:
     _ends: float = 0.0
     _paused_left: float | None = None
     _reported_at: float = 0.0
+    _reported_ms: float = 0.0
 
     def deliver(self, duration_ms: float, now: float) -> None:
         """More audio left for the listener."""
@@ -56,6 +57,8 @@ class Playhead:
 
     def report(self, ms: float, now: float, *, stopped: bool = False) -> None:
         """The player is at ``ms``; ``stopped``: and will play no more of this turn. Nothing counts after that."""
+        if not stopped and ms < self._reported_ms:
+            return  # overtaken by a later report
         if self.stopped or self._first is None:
             return
         ms = max(0.0, min(ms, self.delivered_ms, (now - self._first) * 1000 if self.paced else ms))
@@ -64,7 +67,7 @@ class Playhead:
             self._paused_left = left
         else:
             self._ends = now + left / 1000
-        self.reported, self._reported_at = True, now
+        self.reported, self._reported_at, self._reported_ms = True, now, ms
         if stopped:
             self.stopped, self._paused_left = True, left
 
