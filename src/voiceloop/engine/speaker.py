@@ -73,7 +73,7 @@ class Speaker:
         self._turn_over = turn_over
         self._waiting: deque[Turn] = deque()
         self._settling: tuple[Turn, Heard] | None = None
-        self._convert: Converter | None = None
+        self._convert: _InTime | None = None
         self._numbers = 0
 
     # ------------------------------------------------------------ asking for turns
@@ -101,7 +101,7 @@ class Speaker:
             self.answer_waiting()
         turn.script.speaks = self.speaks
         turn.track.held = turn.speculative
-        self._convert = converter(self._voice.source, self._voice.pacing.format)
+        self._convert = _InTime(converter(self._voice.source, self._voice.pacing.format))
         self._conversation.assistant(turn.number)
         self._lanes.add(turn.track)
         self.happen(Happening.REQUESTED)
@@ -390,3 +390,24 @@ class Speaker:
             self._lanes.add(ended)
         turn.tell(final)
         self._turn_over(turn, ended)
+
+
+class _InTime:
+    """A converter whose delay is cut from the beginning, so that the audio stays in time with its marks."""
+
+    def __init__(self, inner: Converter) -> None:
+        self._inner = inner
+        self._early = inner.target.bytes_of(inner.delay)
+
+    def push(self, pcm: bytes) -> bytes:
+        """See :meth:`Converter.push`."""
+        made = self._inner.push(pcm)
+        if not self._early:
+            return made
+        cut = min(self._early, len(made))
+        self._early -= cut
+        return made[cut:]
+
+    def finish(self) -> bytes:
+        """See :meth:`Converter.finish`."""
+        return self._inner.finish()[self._early :]
