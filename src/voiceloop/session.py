@@ -94,7 +94,7 @@ class Session:
             _one_of("turns", turns, ("auto", "manual"))
         _positive("lead", lead)
         _positive("viseme_wait", viseme_wait)
-        _positive("chunk_ms", chunk_ms)
+        _positive("chunk_ms", chunk_ms, least=1)
         capabilities = model.capabilities
         want: frozenset[MarkKind] = frozenset({"word"} if visemes == "off" else {"word", "viseme"})
         self._parts = Parts(
@@ -366,6 +366,8 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise BadInput(f"{name}={value!r}: one of {', '.join(map(repr, allowed))} is allowed")
 
 
-def _positive(name: str, value: float | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
-        raise BadInput(f"{name}={value!r}: a number above 0 is allowed")
+def _positive(name: str, value: float | None, least: float = 0.0) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and least <= value < math.inf and value > 0):
+        allowed = f"a number from {least:g} on" if least else "a number above 0"
+        raise BadInput(f"{name}={value!r}: {allowed} is allowed")
