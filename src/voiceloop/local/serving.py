@@ -201,6 +201,7 @@ def serve(start: Callable[[], Mapping[str, Handler]]) -> NoReturn:
     os.close(nothing)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it closes our input
+    os.nice(5)  # live audio in the parent goes first when there is too little processor for all
     sys.setswitchinterval(0.0005)  # the reading thread must see a cancellation while the other one works
     write = _writer(target)
     jobs = _Jobs(write)
