@@ -21,6 +21,8 @@ _GAP = 0.3
 _SOONEST_MS = 0.01
 """A shorter wait may be lost in the rounding of the clock, and would be waited for again and again."""
 
+_FLUSHED_MS = 2500.0
+"""How long a final that a flush promised is waited for: what is known without it may be stale."""
 _AT_ONCE = Endpointing(complete_ms=0, default_ms=0, unfinished_ms=0)
 
 
@@ -212,8 +214,8 @@ class Listener:
                 self._prepared = evidence.text
                 self._ears.prepare(self._transcripts.current)
         decision = endpointing.decide(evidence, settings)
-        if self._flushing and decision == "commit" and evidence.silence_ms < settings.give_up_ms:
-            self._check_in(settings.give_up_ms - evidence.silence_ms)
+        if self._flushing and decision == "commit" and evidence.silence_ms < _FLUSHED_MS:
+            self._check_in(_FLUSHED_MS - evidence.silence_ms)
         elif decision == "commit":
             self._commit()
         elif decision == "drop":
