@@ -45,7 +45,8 @@ async def talk(acts: Sequence[Any], model: Any, *, checked: bool = True, **optio
     caller_options = {k: options.pop(k) for k in ("report_ms", "latency", "frame_ms", "format") if k in options}
     caller = ScriptedCaller(acts, **caller_options)
     async with session(model, **options) as running:
-        log = await caller.talk(running)
+        with anyio.fail_after(1000):
+            log = await caller.talk(running)
     if checked:
         assert_log(log)
     return log

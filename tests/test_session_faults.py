@@ -23,7 +23,11 @@ FAULTS: dict[str, tuple[dict[str, Any], type[vl.VoiceloopError], str]] = {
     "the recognizer does not open": ({"hears": {"on_open": Fail()}}, vl.ProviderUnavailable, "scripted"),
     "the recognizer has a bug": ({"hears": {"on_open": Fail(BUG)}}, vl.ProviderMisbehaved, "scripted recognizer"),
     "the recognizer hangs on opening": ({"hears": {"on_open": Hang()}}, vl.ProviderTimeout, "scripted recognizer"),
-    "the recognizer breaks on audio": ({"hears": {"on_send": Fail(), "send_ms": 300}}, vl.ProviderUnavailable, "scripted"),
+    "the recognizer breaks on audio": (
+        {"hears": {"on_send": Fail(), "send_ms": 300}},
+        vl.ProviderUnavailable,
+        "scripted",
+    ),
     "the recognizer takes nothing": ({"hears": {"on_send": Hang(), "send_ms": 300}}, vl.InputStalled, "scripted"),
     "the recognizer breaks in speech": ({"said": [Fail(BUG)]}, vl.ProviderMisbehaved, "scripted recognizer"),
     "the reasoner refuses": ({"replies": [Fail()]}, vl.ProviderUnavailable, "scripted"),
@@ -157,7 +161,9 @@ async def test_two_failures_at_once_are_one() -> None:
 
 
 async def test_a_stalled_model_stops_taking_input() -> None:
-    running = session(cascade(["yes"], [], hears={"on_send": Hang()}), limits=vl.Limits(input_stall=2, input_buffer=1))
+    running = session(
+        cascade(["yes"], [], hears={"on_send": Hang()}), limits=vl.Limits(input_stall=2, input_buffer=1)
+    )
     with pytest.raises(vl.InputStalled):
         async with running:
             with pytest.raises(vl.SessionFailed):
