@@ -24,8 +24,7 @@ from voiceloop.rules.endpointing import Endpointing
 from voiceloop.session import Session
 from voiceloop.testing import virtual_time
 
-# On a busy machine the recognizer's last word comes late: better to wait for it than to answer half of a sentence.
-ENDPOINTING = Endpointing(give_up_ms=1500)
+ENDPOINTING = Endpointing()
 ASSISTANT = "en-us"
 _BUSY = 0.15
 
