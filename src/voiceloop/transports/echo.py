@@ -29,12 +29,15 @@ _ECHO_OVER_NOISE = 10.0  # power of the near end over the noise, from which on i
 _ERLE_MEMORY = 1 / 30
 _CONVERGED = 10 ** (-15 / 10)  # so much of the echo is left, at most
 _LOST = 10 ** (-6 / 10)
-_LEARNED_AFTER = 30  # frames of echo
-_NO_ECHO_AFTER = 100  # frames of far end sound with hardly any echo: headphones
+_LEARNED_AFTER = 100  # frames of echo
+_NO_ECHO_AFTER = 150  # frames of far end sound with hardly any echo: headphones
 _LOST_AFTER = 150
 
 _TALK = 10 ** (-18 / 10)  # so much of the near end is left when the user speaks, at least
 _TALK_OVER_NOISE = 4.0
+_TALK_OVER_ECHO = 10 ** (-12 / 10)
+_ECHO_MEMORY = 1 / 50
+_TALK_ONSET = 5  # frames: what a canceller leaves at the end of a word is shorter, or has faded by then
 _TALK_HOLD = 20
 
 
@@ -82,7 +85,7 @@ class HalfDuplex(Echo):
 
     def _process(self, near: Any, far: Any) -> bytes:
         audible = self._audible.far(far)
-        self._noise.heard(_power(near))
+        self._noise.heard(_power(near), echo=audible)
         return self._noise.make(len(near)) if audible else bytes(near.tobytes())
 
 
@@ -120,13 +123,16 @@ class EchoCanceller(Echo):
     def _process(self, near: Any, far: Any) -> bytes:
         out = self._cancel(near, far)
         near_power, out_power = _power(near), _power(out)
-        self._noise.heard(near_power)
         audible = self._audible.far(far)
-        user = self._gate.user(near_power, out_power, self._noise.power)
+        self._noise.heard(near_power, echo=audible)
         if not audible:
             return bytes(out.tobytes())
         self._residual.frame(near_power, out_power, self._noise.power)
-        return bytes(out.tobytes()) if user and self._residual.converged else self._noise.make(len(near))
+        if not self._residual.converged:
+            self._gate.learn(near_power)
+            return self._noise.make(len(near))
+        user = self._gate.user(near_power, out_power, self._noise.power)
+        return bytes(out.tobytes()) if user else self._noise.make(len(near))
 
 
 def make_echo(mode: EchoMode, rate: int = 16_000) -> Echo:
@@ -181,11 +187,12 @@ class _Noise:
     _smooth: float = field(default=0.0, init=False)
     _random: np.random.Generator = field(factory=lambda: np.random.default_rng(1), init=False)
 
-    def heard(self, power: float) -> None:
+    def heard(self, power: float, *, echo: bool) -> None:
+        """The microphone's next frame; ``echo``: the far end may be in it, so it says at most that there is less."""
         if self.power < 0:
             self.power = self._smooth = power
         self._smooth += (power - self._smooth) * _SMOOTH
-        self.power = max(1.0, min(self._smooth, self.power * _NOISE_RISE))
+        self.power = max(1.0, min(self._smooth, self.power if echo else self.power * _NOISE_RISE))
 
     def make(self, samples: int) -> bytes:
         noise = self._random.normal(0.0, self.power**0.5, samples)
@@ -228,18 +235,32 @@ class _Residual:
 
 @define
 class _Gate:
-    """Whether it is the user who is heard: much of the near end is left, and it is louder than noise."""
+    """Whether it is the user who is heard: much of the near end is left, and it is no fainter than the echo was.
+
+    A canceller leaves faint pieces of words, which a recognizer takes for words.
+    """
 
     _near: float = field(default=0.0, init=False)
     _out: float = field(default=0.0, init=False)
+    _echo: float = field(default=0.0, init=False)
+    _run: int = field(default=0, init=False)
     _hold: int = field(default=0, init=False)
 
     def user(self, near: float, out: float, noise: float) -> bool:
+        """The next frame in which the far end is audible."""
         self._near += (near - self._near) * _SMOOTH
         self._out += (out - self._out) * _SMOOTH
-        stands_out = self._out > self._near * _TALK and self._out > noise * _TALK_OVER_NOISE
-        self._hold = _TALK_HOLD if stands_out else max(0, self._hold - 1)
+        loud = self._out > noise * _TALK_OVER_NOISE and self._out > self._echo * _TALK_OVER_ECHO
+        self._run = self._run + 1 if loud and self._out > self._near * _TALK else 0
+        self._hold = _TALK_HOLD if self._run >= _TALK_ONSET else max(0, self._hold - 1)
+        if not self._hold and near > noise * _ECHO_OVER_NOISE:
+            self._echo += (near - self._echo) * _ECHO_MEMORY
         return self._hold > 0
+
+    def learn(self, near: float) -> None:
+        """A frame of which no user passes: what it holds is echo."""
+        self._near, self._out, self._run, self._hold = near, 0.0, 0, 0
+        self._echo += (near - self._echo) * _ECHO_MEMORY
 
 
 __all__ = ("FRAMES_PER_SECOND", "Echo", "EchoCanceller", "EchoMode", "EchoState", "HalfDuplex", "NoEcho", "make_echo")

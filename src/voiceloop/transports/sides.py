@@ -71,12 +71,14 @@ class Loudspeaker:
         self.format = format
         self.latency = 0.0
         self.turn: int | None = None
+        """The turn whose audio came last."""
         self.far = FarEnd(LINE)
         self._blocks = blocks
         self._buffer = PlaybackBuffer(format, limit_ms=_LIMIT_MS)
         self._to_card: Converter | None = None
         self._to_far = converter(format, LINE)
         self._pieces: deque[Piece] = deque(maxlen=_PIECES)
+        self._taken_ms = 0.0
 
     def take(self, event: Event) -> None:
         """Do what an event asks of a player."""
@@ -86,7 +88,9 @@ class Loudspeaker:
             case AudioChunk():
                 if self._to_card is None:
                     self._to_card = converter(event.format, self.format)
-                self.turn = event.turn
+                if event.turn != self.turn:
+                    self.turn, self._taken_ms = event.turn, 0.0
+                self._taken_ms += event.duration_ms
                 self._buffer.push(self._to_card.push(event.pcm), event.turn)
             case Paused():
                 self._buffer.pause()
@@ -107,7 +111,7 @@ class Loudspeaker:
         delay = time.outputBufferDacTime - time.currentTime
         if not 0 < delay < _LONGEST_LATENCY:  # some drivers tell no times
             delay = self.latency
-        self._blocks.put(Rendered(pcm, self._blocks.now + delay, self._parts(before, after)))
+        self._blocks.put(Rendered(pcm, self._blocks.now + float(delay), self._parts(before, after)))
 
     def _parts(self, before: Any, after: Any) -> tuple[tuple[int, float, float], ...]:
         if after is None or after == before:
@@ -142,11 +146,18 @@ class Loudspeaker:
 
     def heard_ms(self, turn: int, now: float) -> float:
         """How much of ``turn`` has left the loudspeaker by ``now``, in ms, without what the card still holds."""
+        if turn == self.turn and not self._buffer.waiting and self._noted(turn) and self.quiet_at() <= now:
+            return self._taken_ms  # all: to the sample, whatever the card's rate is
         for piece in reversed(self._pieces):
             begins = self.far.time(piece.start)
             if piece.turn == turn and begins < now:
                 return piece.ms + min(piece.duration_ms, (now - begins) * 1000)
         return 0.0
+
+    def _noted(self, turn: int) -> bool:
+        """Whether all that the card took of ``turn`` was handed over."""
+        last = self._pieces[-1] if self._pieces else None
+        return last is not None and last.turn == turn and last.ms + last.duration_ms >= self.pulled_ms(turn) - 1e-3
 
     def pulled_ms(self, turn: int) -> float:
         """How much of ``turn`` the card has taken, and will still play, in ms."""
@@ -155,7 +166,7 @@ class Loudspeaker:
     def quiet_at(self) -> float:
         """When the last of what was rendered has left the loudspeaker, on the event loop's clock."""
         if not self._pieces:
-            return 0.0
+            return float("inf")
         last = self._pieces[-1]
         return self.far.time(last.start) + last.duration_ms / 1000
 
@@ -181,7 +192,7 @@ class Microphone:
         age = time.currentTime - time.inputBufferAdcTime
         if not 0 < age < _LONGEST_LATENCY:
             age = self.latency + self.format.ms(frames) / 1000
-        self._blocks.put(Captured(bytes(indata), self._blocks.now - age))
+        self._blocks.put(Captured(bytes(indata), self._blocks.now - float(age)))
 
     def frames(self, block: Captured) -> Iterator[Frame]:
         """The frames that ``block`` completes, without echo."""

@@ -37,7 +37,7 @@ _WAITING = 4 * _BLOCKS_PER_SECOND  # blocks of both sides: 2 s of a busy event l
 _REPORT = 0.1
 _STALLED = 5.0
 _SILENT_FRAMES = 3 * _BLOCKS_PER_SECOND
-_DRAIN = 1.0
+_DRAIN = 2.0
 _SILENCE_LATE = 0.1
 
 
@@ -155,6 +155,7 @@ class _Call:
     _to_session: Converter | None = field(default=None, init=False)
     _silent: int = field(default=0, init=False)
     _lost: int = field(default=0, init=False)
+    _position: tuple[int, float] = field(default=(0, 0.0), init=False)
 
     async def hold(self) -> None:
         """Until the session ends. Raises what the session raises, or that the sound card stopped, bare."""
@@ -186,8 +187,8 @@ class _Call:
                     pass
             self.on_event(event)
         rest = self.speaker.quiet_at() - clock.now()
-        if rest > 0:
-            await anyio.sleep(min(rest, _DRAIN))
+        if 0 < rest < _DRAIN:
+            await anyio.sleep(rest)
 
     async def _sound(self) -> None:
         """Take what the sound card's threads hand over, and tell the session what was heard."""
@@ -217,8 +218,12 @@ class _Call:
                 self._report(now)
 
     def _report(self, now: float) -> None:
-        if self.speaker.turn is not None:
-            self.session.played(self.speaker.turn, self.speaker.heard_ms(self.speaker.turn, now))
+        turn = self.speaker.turn
+        if turn is not None:
+            position = turn, self.speaker.heard_ms(turn, now)
+            if position != self._position:
+                self._position = position
+                self.session.played(*position)
         if self.blocks.lost > self._lost:
             lost, self._lost = self.blocks.lost - self._lost, self.blocks.lost
             seconds = lost / _BLOCKS_PER_SECOND
