@@ -38,10 +38,13 @@ class AudioFormat:
 
     def samples(self, data: bytes | bytearray | memoryview | int) -> int:
         """How many samples ``data`` (or that many bytes) holds. Raises AudioFormatError on a broken sample."""
-        if isinstance(data, bytes):  # nearly always
-            size = len(data)
-        else:
-            size = data if isinstance(data, int) else memoryview(data).nbytes
+        match data:
+            case bytes() | bytearray():
+                size = len(data)
+            case int():
+                size = data
+            case _:
+                size = data.nbytes
         count, rest = divmod(size, self.sample_bytes)
         if rest:
             raise AudioFormatError(
