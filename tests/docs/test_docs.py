@@ -147,6 +147,13 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert [name for name in voiceloop.__all__ if not is_there(name)] == []
 
 
+def test_every_code_of_a_notice_is_listed() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    codes = set(re.findall(r'Notice\(\s*code="([\w-]+)"', sources))
+    page = (DOCS / "reference" / "events.md").read_text(encoding="utf-8")
+    assert codes == set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE))
+
+
 def test_all_invariants_name_tests_that_exist() -> None:
     page = (DOCS / "explanation" / "invariants.md").read_text(encoding="utf-8")
     paths = re.findall(r"`(tests/[\w/.]+)`", page)
