@@ -25,11 +25,14 @@ _TAIL = 25  # frames for which a room may go on sounding
 _SMOOTH = 1 / 5  # of powers: a time constant of 50 ms
 _NOISE_RISE = 10 ** (0.2 / FRAMES_PER_SECOND)  # the noise floor follows at once down, and by 2 dB a second up
 
+_NOISE_AT_FIRST = (32768 * 10 ** (-55 / 20)) ** 2  # at most: the first frame may hold more than noise
+
 _ECHO_OVER_NOISE = 10.0  # power of the near end over the noise, from which on it holds echo that can be measured
 _ERLE_MEMORY = 1 / 30
 _CONVERGED = 10 ** (-15 / 10)  # so much of the echo is left, at most
 _LOST = 10 ** (-6 / 10)
-_LEARNED_AFTER = 100  # frames of echo
+_BLIND = 200  # frames of far end sound: at first the canceller silences everything, and that proves nothing
+_LEARNED_AFTER = 100  # frames of echo of which nothing came through
 _NO_ECHO_AFTER = 150  # frames of far end sound with hardly any echo: headphones
 _LOST_AFTER = 150
 
@@ -94,11 +97,13 @@ class EchoCanceller(Echo):
 
     Until it has proved to cancel (``state`` "learning"), and when it no longer does, it is half duplex: an echo that
     is not cancelled is never heard. Once ``converged``, only what stands out from the residual echo passes while the
-    assistant is audible. Raises MissingExtra without the package ``pywebrtc-audio``.
+    assistant is audible. ``rate``: 16000, 32000 or 48000 Hz. Raises BadInput, and MissingExtra without the package ``pywebrtc-audio``.
     """
 
     def __init__(self, rate: int = 16_000) -> None:
         super().__init__(rate)
+        if rate not in (16_000, 32_000, 48_000):
+            raise BadInput(f"rate={rate!r}: the echo canceller takes 16000, 32000 or 48000 Hz")
         self._cancel = _webrtc(rate)
         self._audible = _Audible()
         self._noise = _Noise()
@@ -127,12 +132,9 @@ class EchoCanceller(Echo):
         self._noise.heard(near_power, echo=audible)
         if not audible:
             return bytes(out.tobytes())
-        self._residual.frame(near_power, out_power, self._noise.power)
-        if not self._residual.converged:
-            self._gate.learn(near_power)
-            return self._noise.make(len(near))
         user = self._gate.user(near_power, out_power, self._noise.power)
-        return bytes(out.tobytes()) if user else self._noise.make(len(near))
+        self._residual.frame(near_power, out_power, self._noise.power, user=user)
+        return bytes(out.tobytes()) if user and self._residual.converged else self._noise.make(len(near))
 
 
 def make_echo(mode: EchoMode, rate: int = 16_000) -> Echo:
@@ -190,7 +192,7 @@ class _Noise:
     def heard(self, power: float, *, echo: bool) -> None:
         """The microphone's next frame; ``echo``: the far end may be in it, so it says at most that there is less."""
         if self.power < 0:
-            self.power = self._smooth = power
+            self.power = self._smooth = min(power, _NOISE_AT_FIRST)
         self._smooth += (power - self._smooth) * _SMOOTH
         self.power = max(1.0, min(self._smooth, self.power if echo else self.power * _NOISE_RISE))
 
@@ -208,14 +210,15 @@ class _Residual:
     _out: float = field(default=0.0, init=False)
     _audible: int = field(default=0, init=False)
     _echoes: int = field(default=0, init=False)
+    _good: int = field(default=0, init=False)
     _bad: int = field(default=0, init=False)
 
     @property
     def erle_db(self) -> float:
         return float(10 * np.log10(self._near / max(self._out, 1e-3))) if self._near else 0.0
 
-    def frame(self, near: float, out: float, noise: float) -> None:
-        """The next frame in which the far end is audible."""
+    def frame(self, near: float, out: float, noise: float, *, user: bool) -> None:
+        """The next frame in which the far end is audible; ``user``: and somebody else, or what was not cancelled."""
         self._audible += 1
         if near < noise * _ECHO_OVER_NOISE:
             if not self.converged and self._audible >= _NO_ECHO_AFTER and self._echoes * 10 < self._audible:
@@ -225,12 +228,14 @@ class _Residual:
         self._near += (near - self._near) * _ERLE_MEMORY
         self._out += (out - self._out) * _ERLE_MEMORY
         if not self.converged:
-            if self._echoes >= _LEARNED_AFTER and self._out < self._near * _CONVERGED:
+            cancelled = not user and self._out < self._near * _CONVERGED
+            self._good = self._good + 1 if cancelled and self._audible > _BLIND else 0
+            if self._good >= _LEARNED_AFTER:
                 self.converged, self._bad = True, 0
             return
         self._bad = self._bad + 1 if self._out > self._near * _LOST else max(0, self._bad - 2)
         if self._bad >= _LOST_AFTER:
-            self.converged, self._echoes, self._audible = False, 0, 0
+            self.converged, self._echoes, self._audible, self._good = False, 0, 0, 0
 
 
 @define
@@ -256,11 +261,6 @@ class _Gate:
         if not self._hold and near > noise * _ECHO_OVER_NOISE:
             self._echo += (near - self._echo) * _ECHO_MEMORY
         return self._hold > 0
-
-    def learn(self, near: float) -> None:
-        """A frame of which no user passes: what it holds is echo."""
-        self._near, self._out, self._run, self._hold = near, 0.0, 0, 0
-        self._echo += (near - self._echo) * _ECHO_MEMORY
 
 
 __all__ = ("FRAMES_PER_SECOND", "Echo", "EchoCanceller", "EchoMode", "EchoState", "HalfDuplex", "NoEcho", "make_echo")

@@ -35,6 +35,7 @@ T = TypeVar("T")
 _BLOCKS_PER_SECOND = 100
 _WAITING = 4 * _BLOCKS_PER_SECOND  # blocks of both sides: 2 s of a busy event loop
 _REPORT = 0.1
+_TELL_EVERY = 10.0
 _STALLED = 5.0
 _SILENT_FRAMES = 3 * _BLOCKS_PER_SECOND
 _DRAIN = 2.0
@@ -79,8 +80,8 @@ class SoundCard:
         Raises MissingExtra, UnknownName, or BadInput when a device is missing or cannot be used.
         """
         system = self._system or sound_system()
-        output = find_device(system, "output", self._wanted[1])
-        return (output, find_device(system, "input", self._wanted[0])) if self._listens else (output,)
+        inputs = (find_device(system, "input", self._wanted[0]),) if self._listens else ()
+        return (find_device(system, "output", self._wanted[1]), *inputs)
 
     async def run(
         self,
@@ -155,6 +156,8 @@ class _Call:
     _to_session: Converter | None = field(default=None, init=False)
     _silent: int = field(default=0, init=False)
     _lost: int = field(default=0, init=False)
+    _told: float = field(default=float("-inf"), init=False)
+    _began: float = field(factory=clock.now, init=False)
     _position: tuple[int, float] = field(default=(0, 0.0), init=False)
 
     async def hold(self) -> None:
@@ -181,6 +184,7 @@ class _Call:
             match event:
                 case SessionStarted():
                     self._to_session = converter(LINE, event.input)
+                    self._began = clock.now() - event.at
                 case Interrupted():
                     self.session.played(event.turn, self.speaker.pulled_ms(event.turn), stopped=True)
                 case _:
@@ -224,10 +228,10 @@ class _Call:
             if position != self._position:
                 self._position = position
                 self.session.played(*position)
-        if self.blocks.lost > self._lost:
-            lost, self._lost = self.blocks.lost - self._lost, self.blocks.lost
-            seconds = lost / _BLOCKS_PER_SECOND
-            self._tell("sound-lost", f"{seconds:g} s of sound were lost: this machine is too busy.")
+        if self.blocks.lost > self._lost and now >= self._told + _TELL_EVERY:
+            lost, self._lost, self._told = self.blocks.lost - self._lost, self.blocks.lost, now
+            seconds = lost / (_BLOCKS_PER_SECOND * (1 + self.listens))
+            self._tell("sound-lost", f"{seconds:.2g} s of sound were lost: this machine is too busy.")
 
     async def _captured(self, block: Captured) -> None:
         to_session = self._to_session
@@ -243,7 +247,7 @@ class _Call:
             self.on_frame(frame)
 
     def _tell(self, code: str, text: str) -> None:
-        self.on_event(Notice(code=code, text=text))
+        self.on_event(Notice(at=round(clock.now() - self._began, 6), code=code, text=text))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
