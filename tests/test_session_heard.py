@@ -235,7 +235,8 @@ async def test_text_that_did_not_leave_was_not_read() -> None:
     ended = the(log, vl.TurnEnded)
     shown = "".join(event.text for event in of(log, vl.ReplyText))
     assert ended.heard.text == shown
-    assert ended.said.startswith(shown) and 0 < len(shown) < len(ended.said)
+    assert ended.said.startswith(shown)
+    assert 0 < len(shown) < len(ended.said)
 
 
 async def test_a_turn_that_was_dropped_was_not_heard() -> None:

@@ -182,3 +182,11 @@ def test_how_well_it_is_known() -> None:
     assert (measured.basis, measured.uncertainty_ms, measured.text) == ("measured", 0, "Hello there, (old)")
     spread = heard(Script(SAID, spans=[SpokenAt(0, 31, 0, 2100)]), head, 12.0, total_ms=2100)
     assert (spread.basis, spread.uncertainty_ms) == ("estimated", 300)
+
+
+def test_a_player_that_goes_on_is_never_measured_to_the_word() -> None:
+    head = playing((10.0, 2100))
+    head.report(950, 11.0)
+    assert heard(Script(SAID, words=list(WORDS)), head, 11.0, total_ms=2100).basis == "estimated"
+    head.report(2100, 12.1)
+    assert heard(Script(SAID, words=list(WORDS), complete=True), head, 12.1, total_ms=2100).basis == "measured"

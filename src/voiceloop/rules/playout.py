@@ -193,7 +193,8 @@ def heard(script: Script, playhead: Playhead, now: float, *, total_ms: float) ->
     position = playhead.position_ms(now)
     text, exact = script.heard(position, total_ms)
     uncertainty = playhead.uncertainty_ms(now)
-    certain = not script.speaks or (exact and uncertainty == 0.0)
+    known = playhead.stopped or not playhead.paced or position >= total_ms - 1e-6  # else the player went on since
+    certain = not script.speaks or (exact and known and uncertainty == 0.0)
     return Heard(
         text=text,
         ms=round(position, 3),
