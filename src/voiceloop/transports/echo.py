@@ -97,7 +97,8 @@ class EchoCanceller(Echo):
 
     Until it has proved to cancel (``state`` "learning"), and when it no longer does, it is half duplex: an echo that
     is not cancelled is never heard. Once ``converged``, only what stands out from the residual echo passes while the
-    assistant is audible. ``rate``: 16000, 32000 or 48000 Hz. Raises BadInput, and MissingExtra without the package ``pywebrtc-audio``.
+    assistant is audible. ``rate``: 16000, 32000 or 48000 Hz. Raises BadInput, and MissingExtra without the package
+    ``pywebrtc-audio``.
     """
 
     def __init__(self, rate: int = 16_000) -> None:
