@@ -9,7 +9,7 @@ audio), except on user speech and transcripts, where they are milliseconds of in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -52,15 +52,6 @@ class BaseEvent:
     """What all events have: ``at``, seconds since the session began."""
 
     at: float = 0.0
-
-
-Happened = TypeVar("Happened", bound=BaseEvent)
-
-
-def stamped(event: Happened, at: float) -> Happened:
-    """``event``, now leaving: sets its ``at``. Only for an event that nobody has seen; later they never change."""
-    object.__setattr__(event, "at", at)
-    return event
 
 
 @frozen

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import anyio
 
 from voiceloop import clock
 from voiceloop.engine.wake import Wake
 from voiceloop.engine.watchers import Watchers
-from voiceloop.events import Event, Notice, SessionEnded, Transcript, TurnEnded, stamped
+from voiceloop.events import BaseEvent, Event, Notice, SessionEnded, Transcript, TurnEnded
 from voiceloop.rules.timeline import Track
 
+E = TypeVar("E", bound=BaseEvent)
 Side: TypeAlias = Literal["both", "signals", "replies"]
 
 _LANES = {side: frozenset({side}) for side in ("signals", "replies")} | {"both": frozenset({"signals", "replies"})}
@@ -57,7 +58,7 @@ class Lanes:
         now = clock.now()
         if not self._signals:
             self._taken["signals"] = now
-        stamped(event, self._at(now))
+        _stamped(event, self._at(now))
         if isinstance(event, Transcript) and not event.final and self._signals:
             newest = self._signals[-1]
             if isinstance(newest, Transcript) and newest.utterance == event.utterance and not newest.final:
@@ -132,7 +133,7 @@ class Lanes:
             head = self._replies[0]
             if isinstance(head, TurnEnded):
                 self._replies.popleft()
-                return stamped(head, self._at(now))
+                return _stamped(head, self._at(now))
             piece = head.next(now)
             if piece is None or isinstance(piece, float):
                 if not head.drained:
@@ -141,7 +142,7 @@ class Lanes:
                 self._drained(head)
                 continue
             self._room.set()
-            return stamped(piece, self._at(now))
+            return _stamped(piece, self._at(now))
         return None
 
     def _leave(self, event: Event, lanes: frozenset[str]) -> Event:
@@ -156,7 +157,7 @@ class Lanes:
         if side == "replies" or self._ending is None or self._ended:
             return None
         self._ended = True
-        return self._leave(stamped(self._ending, self._at(clock.now())), lanes)
+        return self._leave(_stamped(self._ending, self._at(clock.now())), lanes)
 
     # ------------------------------------------------------------ measures
 
@@ -183,3 +184,9 @@ class Lanes:
         """Wait until less than ``ahead_ms`` of audio waits in the reply lane."""
         while self.waiting_ms > ahead_ms:
             await self._room.wait()
+
+
+def _stamped(event: E, at: float) -> E:
+    """``event``, now leaving: sets its ``at``. Only for an event that nobody has seen; later they never change."""
+    object.__setattr__(event, "at", at)
+    return event
