@@ -88,6 +88,15 @@ class Session:
                 f"model={type(model).__name__}: a SpeechModel is needed",
                 hint="Join a recognizer, a reasoner and a synthesizer by Cascade(recognizer, reasoner, synthesizer).",
             )
+        _is_a("input", input, AudioFormat)
+        _is_a("output", output, AudioFormat)
+        _is_a("endpointing", endpointing, Endpointing)
+        _is_a("limits", limits, Limits)
+        _is_a("turns", turns, TurnDetector, str)
+        _is_a("voice", voice, str, None)
+        _is_a("idle", idle, Idle, None)
+        _is_a("memory", memory, Memory, None)
+        _is_a("pool", pool, Pool, None)
         _one_of("visemes", visemes, ("off", "prompt", "synced"))
         _one_of("barge_in", barge_in, ("speech", "words", "off"))
         if isinstance(turns, str):
@@ -359,6 +368,12 @@ def _default_turns() -> TurnDetector:
     from voiceloop.turns import default_turns
 
     return default_turns()
+
+
+def _is_a(name: str, value: object, *kinds: type | None) -> None:
+    if not any(value is None if kind is None else isinstance(value, kind) for kind in kinds):
+        allowed = " or ".join("None" if kind is None else kind.__name__ for kind in kinds)
+        raise BadInput(f"{name}={value!r}: {allowed} is allowed")
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -40,6 +40,11 @@ class Cascade(SpeechModel):
         return f"{self.recognizer.name} + {self.reasoner.name} + {self.synthesizer.name}"
 
     @property
+    def listener(self) -> str:
+        """The recognizer's name."""
+        return self.recognizer.name
+
+    @property
     def capabilities(self) -> ModelCapabilities:
         """What its parts can do."""
         return ModelCapabilities(

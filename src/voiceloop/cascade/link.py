@@ -205,9 +205,10 @@ class CascadeLink(Link):
     async def _warm_up(self) -> None:
         try:
             with anyio.move_on_after(self._deadlines.first_token):
-                await self._reasoner.prepare(self._context.resources)
-                await self._synthesizer.prepare(self._context.resources)
-        except (VoiceloopError, OSError) as failure:
+                for provider in (self._reasoner, self._synthesizer):
+                    with blame(provider.name, "preparing"):
+                        await provider.prepare(self._context.resources)
+        except VoiceloopError as failure:
             self._out.add(LinkNotice(code="prepare-failed", text=str(failure)))
         finally:
             self._preparing = False

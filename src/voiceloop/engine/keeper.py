@@ -7,8 +7,9 @@ from collections.abc import Callable
 import anyio
 
 from voiceloop.conversation import Conversation
+from voiceloop.engine.blame import blame
 from voiceloop.engine.wake import Wake
-from voiceloop.errors import VoiceloopError
+from voiceloop.errors import ProviderTimeout, VoiceloopError
 from voiceloop.interfaces import Memory
 
 _DEADLINE = 10.0
@@ -28,14 +29,11 @@ class Keeper:
     async def load(self) -> Conversation:
         """The conversation so far, to go on with."""
         if self._memory is not None:
-            with anyio.move_on_after(_DEADLINE) as patience:
+            name, doing = type(self._memory).__name__, "loading the conversation"
+            with blame(name, doing), anyio.move_on_after(_DEADLINE) as patience:
                 self._conversation = Conversation(await self._memory.load(self._id))
             if patience.cancelled_caught:
-                raise VoiceloopError(
-                    f"{type(self._memory).__name__} did not load within {_DEADLINE:g} s",
-                    doing="loading the conversation",
-                    retryable=True,
-                )
+                raise ProviderTimeout(f"took over {_DEADLINE:g} s", provider=name, doing=doing, retryable=True)
             self._kept = self._conversation.settled
         return self._conversation
 

@@ -107,7 +107,7 @@ class Lanes:
         """
         lanes = _LANES[side]
         if lanes & self._busy:
-            raise anyio.BusyResourceError("iterating over the session's events")
+            raise anyio.BusyResourceError("taking the events of")
         while True:
             if side != "replies" and self._signals:
                 return self._leave(self._signals.popleft(), lanes)

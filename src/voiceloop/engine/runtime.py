@@ -166,7 +166,7 @@ class Runtime:
             plan.input,
             source,
             plan.limits,
-            provider=parts.model.name,
+            provider=parts.model.listener,
             watchers=self.watchers,
             heard=self.conductor.listener.audio,
             overdue=lambda: self.conductor.timers.set("uplink", clock.now(), self._watch),

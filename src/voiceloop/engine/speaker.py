@@ -12,7 +12,7 @@ from attrs import frozen
 
 from voiceloop import clock
 from voiceloop.audio import AudioFormat, Converter, converter
-from voiceloop.conversation import Conversation
+from voiceloop.conversation import AssistantEntry, Conversation
 from voiceloop.engine.lanes import Lanes
 from voiceloop.engine.turn import Cause, Request, Turn
 from voiceloop.engine.wake import Timers
@@ -74,7 +74,7 @@ class Speaker:
         self._waiting: deque[Turn] = deque()
         self._settling: tuple[Turn, Heard] | None = None
         self._convert: _InTime | None = None
-        self._numbers = 0
+        self._numbers = max((e.turn for e in conversation.entries if isinstance(e, AssistantEntry)), default=0)
 
     # ------------------------------------------------------------ asking for turns
 

@@ -364,6 +364,11 @@ class SpeechModel(abc.ABC):
     name: ClassVar[str] = "speech model"
 
     @property
+    def listener(self) -> str:
+        """The name of the part that takes the input, for errors; the model's own unless it has parts."""
+        return self.name
+
+    @property
     @abc.abstractmethod
     def capabilities(self) -> ModelCapabilities:
         """What this model can do, with its present configuration."""

@@ -91,7 +91,7 @@ class Playhead:
         """How far :meth:`position_ms` may be off."""
         if self.stopped and self.reported:
             return 0.0
-        if not self.paced:
+        if not self.paced or (self.reported and self._reported_ms >= self.delivered_ms):
             return 0.0
         return (now - self._reported_at) * 1000 if self.reported else WITHOUT_REPORTS_MS
 
