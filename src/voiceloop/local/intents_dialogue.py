@@ -202,7 +202,8 @@ class Dialogue:
             given = match(intent.opening, words, intent.types, free=free)
             if given is None:
                 continue
-            form = Form(intent.name, tuple(dict(given).items()))
+            known = next((other.values for other in state.forms if other.intent == intent.name), ())
+            form = Form(intent.name, tuple((dict(known) | dict(given)).items()))
             kept = tuple(other for other in state.forms if other.intent != intent.name)[-_MOST_FORMS + 1 :]
             return self._advance(evolve(state, forms=(*kept, form)), "")
         return None
