@@ -64,6 +64,15 @@ BOOKING = ("book a room", "mountain view", "today", "two thirty p m", "half an h
 BOOKED = {"place": "Mountain View", "day": "today", "time": "14:30", "minutes": 30, "people": 2}
 
 
+async def test_a_request_begun_again_keeps_what_was_said() -> None:
+    talk = Talk(Rules.booking())
+    await talk.say("book a room in mountain view for two people")
+    assert await talk.say("book a room for tomorrow") == "At what time?"
+    for words in ("two thirty p m", "half an hour", "yes"):
+        await talk.say(words)
+    assert talk.calls == [("book_room", BOOKED | {"day": "tomorrow"})]
+
+
 async def test_the_six_answers_book_a_room() -> None:
     talk = Talk(Rules.booking())
     for words in BOOKING:
