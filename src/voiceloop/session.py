@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
-from types import TracebackType
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from types import NoneType, TracebackType
 from typing import Any, Literal, TypeVar
 
 import anyio
@@ -83,27 +83,20 @@ class Session:
         observers: Sequence[Observer] = (),
         pool: Pool | None = None,
     ) -> None:
-        if not isinstance(model, SpeechModel):
-            raise BadInput(
-                f"model={type(model).__name__}: a SpeechModel is needed",
-                hint="Join a recognizer, a reasoner and a synthesizer by Cascade(recognizer, reasoner, synthesizer).",
-            )
-        _is_a("input", input, AudioFormat)
-        _is_a("output", output, AudioFormat)
-        _is_a("endpointing", endpointing, Endpointing)
-        _is_a("limits", limits, Limits)
-        _is_a("turns", turns, TurnDetector, str)
-        _is_a("voice", voice, str, None)
-        _is_a("idle", idle, Idle, None)
-        _is_a("memory", memory, Memory, None)
-        _is_a("pool", pool, Pool, None)
-        _one_of("visemes", visemes, ("off", "prompt", "synced"))
-        _one_of("barge_in", barge_in, ("speech", "words", "off"))
-        if isinstance(turns, str):
-            _one_of("turns", turns, ("auto", "manual"))
-        _positive("lead", lead)
-        _positive("viseme_wait", viseme_wait)
-        _positive("chunk_ms", chunk_ms, least=1)
+        _check_kinds(
+            model=model,
+            input=input,
+            output=output,
+            endpointing=endpointing,
+            limits=limits,
+            turns=turns,
+            voice=voice,
+            idle=idle,
+            memory=memory,
+            pool=pool,
+        )
+        _check_choices(visemes=visemes, barge_in=barge_in, turns=turns)
+        _check_positive(lead=lead, viseme_wait=viseme_wait, chunk_ms=chunk_ms)
         capabilities = model.capabilities
         want: frozenset[MarkKind] = frozenset({"word"} if visemes == "off" else {"word", "viseme"})
         self._parts = Parts(
@@ -247,11 +240,11 @@ class Session:
 
     def signals(self) -> AsyncIterator[Event]:
         """Only what must not wait behind audio: speech, transcripts, pauses, interruptions, tools, usage, notices."""
-        return _Side(self, "signals")
+        return _Side(lambda: self._next("signals"))
 
     def replies(self) -> AsyncIterator[Event]:
         """Only the replies, in order: turns, text, visemes, words, audio."""
-        return _Side(self, "replies")
+        return _Side(lambda: self._next("replies"))
 
     async def _next(self, side: Side) -> Event:
         runtime = self._running
@@ -353,15 +346,14 @@ class Utterance:
 class _Side:
     """One lane of a session."""
 
-    def __init__(self, session: Session, side: Side) -> None:
-        self._session = session
-        self._side: Side = side
+    def __init__(self, take: Callable[[], Awaitable[Event]]) -> None:
+        self._take = take
 
     def __aiter__(self) -> _Side:
         return self
 
     async def __anext__(self) -> Event:
-        return await self._session._next(self._side)
+        return await self._take()
 
 
 def _default_turns() -> TurnDetector:
@@ -370,19 +362,45 @@ def _default_turns() -> TurnDetector:
     return default_turns()
 
 
-def _is_a(name: str, value: object, *kinds: type | None) -> None:
-    if not any(value is None if kind is None else isinstance(value, kind) for kind in kinds):
-        allowed = " or ".join("None" if kind is None else kind.__name__ for kind in kinds)
-        raise BadInput(f"{name}={value!r}: {allowed} is allowed")
+_KINDS: dict[str, tuple[type, ...]] = {
+    "model": (SpeechModel,),
+    "input": (AudioFormat,),
+    "output": (AudioFormat,),
+    "endpointing": (Endpointing,),
+    "limits": (Limits,),
+    "turns": (TurnDetector, str),
+    "voice": (str, NoneType),
+    "idle": (Idle, NoneType),
+    "memory": (Memory, NoneType),
+    "pool": (Pool, NoneType),
+}
+_CHOICES = {
+    "visemes": ("off", "prompt", "synced"),
+    "barge_in": ("speech", "words", "off"),
+    "turns": ("auto", "manual"),
+}
+_LEAST = {"chunk_ms": 1}
+_HINTS = {"model": "Join a recognizer, a reasoner and a synthesizer by Cascade(recognizer, reasoner, synthesizer)."}
 
 
-def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise BadInput(f"{name}={value!r}: one of {', '.join(map(repr, allowed))} is allowed")
+def _check_kinds(**given: object) -> None:
+    for name, value in given.items():
+        if not isinstance(value, _KINDS[name]):
+            allowed = " or ".join("None" if kind is NoneType else kind.__name__ for kind in _KINDS[name])
+            shown = repr(value) if isinstance(value, str | int | float | NoneType) else type(value).__name__
+            raise BadInput(f"{name}={shown}: {allowed} is allowed", hint=_HINTS.get(name, ""))
 
 
-def _positive(name: str, value: float | None, least: float = 0.0) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and least <= value < math.inf and value > 0):
-        allowed = f"a number from {least:g} on" if least else "a number above 0"
-        raise BadInput(f"{name}={value!r}: {allowed} is allowed")
+def _check_choices(**given: object) -> None:
+    for name, value in given.items():
+        if not isinstance(value, TurnDetector) and value not in _CHOICES[name]:
+            raise BadInput(f"{name}={value!r}: one of {', '.join(map(repr, _CHOICES[name]))} is allowed")
+
+
+def _check_positive(**given: float | None) -> None:
+    for name, value in given.items():
+        least = _LEAST.get(name, 0)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and least <= value < math.inf and value > 0):
+            allowed = f"a number from {least:g} on" if least else "a number above 0"
+            raise BadInput(f"{name}={value!r}: {allowed} is allowed")

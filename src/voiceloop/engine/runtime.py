@@ -16,7 +16,7 @@ from voiceloop.engine.conductor import Conductor, Plan
 from voiceloop.engine.keeper import Keeper
 from voiceloop.engine.pool import Pool, SharedPool
 from voiceloop.engine.supervisor import Supervisor, bare
-from voiceloop.engine.uplink import Uplink
+from voiceloop.engine.uplink import Uplink, Way
 from voiceloop.engine.watchers import Watchers
 from voiceloop.errors import (
     ProviderTimeout,
@@ -163,10 +163,7 @@ class Runtime:
             turn_settled=keeper.settled,
         )
         self.uplink = Uplink(
-            plan.input,
-            source,
-            plan.limits,
-            provider=parts.model.listener,
+            Way(source=plan.input, target=source, provider=parts.model.listener, limits=plan.limits),
             watchers=self.watchers,
             heard=self.conductor.listener.audio,
             overdue=lambda: self.conductor.timers.set("uplink", clock.now(), self._watch),

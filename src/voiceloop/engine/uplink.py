@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from anyio.abc import TaskGroup
-from attrs import define
+from attrs import define, frozen
 
 from voiceloop import clock
 from voiceloop.audio import AudioFormat, converter
@@ -29,31 +29,35 @@ class Ask:
     outcome: Future[None]
 
 
+@frozen
+class Way:
+    """From where to where input goes: ``source`` is the session's format, ``target`` what ``provider`` takes."""
+
+    source: AudioFormat
+    target: AudioFormat
+    provider: str
+    limits: Limits
+
+
 class Uplink:
     """Takes input at once and passes it on from a task of its own (:meth:`run`)."""
 
     def __init__(
         self,
-        source: AudioFormat,
-        target: AudioFormat,
-        limits: Limits,
+        way: Way,
         *,
-        provider: str,
         watchers: Watchers,
         heard: Callable[[bytes, float, float], None],
         overdue: Callable[[], None],
     ) -> None:
-        self._source = source
-        self._target = target
-        self._limits = limits
-        self._provider = provider
+        self._way = way
         self._watchers = watchers
         self._heard = heard
         self._overdue = overdue
-        self._convert = None if source == target else converter(source, target)
+        self._convert = None if way.source == way.target else converter(way.source, way.target)
         self._queue: deque[bytes | Command | Ask] = deque()
         self._waiting = 0
-        self._most = target.bytes_of(target.samples_in(limits.input_buffer * 1000))
+        self._most = way.target.bytes_of(way.target.samples_in(way.limits.input_buffer * 1000))
         self._samples = 0
         self._passing_since: float | None = None
         self._full_since: float | None = None
@@ -68,7 +72,7 @@ class Uplink:
 
     def audio(self, pcm: bytes | bytearray | memoryview, at: float | None = None) -> None:
         """Accept ``pcm``."""
-        samples = self._source.samples(pcm)
+        samples = self._way.source.samples(pcm)
         if not samples:
             return
         now = clock.now()
@@ -80,23 +84,23 @@ class Uplink:
                 self._full_since = now
         self._watchers.input(pcm, self._samples)
         self._samples += samples
-        self._heard(converted, self._source.ms(samples), now if at is None else at)
+        self._heard(converted, self._way.source.ms(samples), now if at is None else at)
         self._more.set()  # after what was heard: an interruption leaves before the audio is passed on
 
     async def room(self) -> None:
         """Wait until it is no longer full, or the session is over: it fails when that takes too long."""
-        overdue = clock.now() + self._limits.input_stall
+        overdue = clock.now() + self._way.limits.input_stall
         while self.full and not self._closed and clock.now() < overdue:
             await self._room.wait(overdue)
         if self.full and not self._closed:
             self._overdue()
-            closing = clock.now() + self._limits.close
+            closing = clock.now() + self._way.limits.close
             while not self._closed and clock.now() < closing:
                 await self._room.wait(closing)
 
     def _stalled(self) -> InputStalled:
         return InputStalled(
-            f"{self._provider} took no audio for {self._limits.input_stall:g} s",
+            f"{self._way.provider} took no audio for {self._way.limits.input_stall:g} s",
             doing="sending audio",
             retryable=True,
             hint="See the network to the provider, or raise limits.input_stall.",
@@ -136,12 +140,12 @@ class Uplink:
 
     def check(self, now: float) -> None:
         """Raises InputStalled when too much has waited too long, ProviderTimeout when one piece takes for ever."""
-        if self._full_since is not None and now - self._full_since >= self._limits.input_stall:
+        if self._full_since is not None and now - self._full_since >= self._way.limits.input_stall:
             raise self._stalled()
         if self._passing_since is not None and now - self._passing_since > _PATIENCE:
             raise ProviderTimeout(
                 f"accepted nothing for {_PATIENCE:g} s",
-                provider=self._provider,
+                provider=self._way.provider,
                 doing="sending to the model",
                 retryable=True,
             )
