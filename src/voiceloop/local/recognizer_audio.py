@@ -8,8 +8,10 @@ import numpy as np
 from attrs import define, field
 
 RATE = 16_000
-_FRAME = 320  # samples: 20 ms
+FRAME = 640  # bytes: 20 ms
+_FRAME = FRAME // 2
 _PRE_ROLL = 15  # frames kept from before the gate opens: 300 ms
+PAUSE = 5  # frames of silence that are a pause: 100 ms
 _TAIL = 10  # frames of silence kept behind the last speech for the final decode: 200 ms
 _CLOSE = 50  # frames of silence after which nothing more is stored until speech goes on: 1 s
 _OPEN = 2  # frames of speech that open the gate: a click does not
@@ -54,7 +56,16 @@ class Utterance:
 
     def pcm(self) -> bytes:
         """All of it, trimmed behind the last speech."""
-        return b"".join(bytes(pcm) for _, pcm in self.pieces)[: 2 * (self._last + _TAIL * _FRAME)]
+        return self.head(2 * self._last + _TAIL * FRAME)
+
+    def head(self, end: int) -> bytes:
+        """The first ``end`` bytes, or what there is of them."""
+        return b"".join(bytes(pcm) for _, pcm in self.pieces)[:end]
+
+    @property
+    def pause(self) -> int:
+        """Up to where, in bytes, a quick decode goes: the last speech and the beginning of the pause behind it."""
+        return min(2 * self._last + PAUSE * FRAME, 2 * self.samples)
 
     def ms(self, offset: float) -> float:
         """Where ``offset`` seconds into the stored audio is in the stream, in ms."""
@@ -73,22 +84,21 @@ class Gate:
 
     utterance: Utterance = field(factory=Utterance)
     open: bool = False
+    silent: int = 0  # frames since the last speech
     _at: int = 0  # samples that were made frames
     _rest: bytes = b""
     _before: deque[bytes] = field(factory=lambda: deque(maxlen=_PRE_ROLL))
     _levels: deque[float] = field(factory=lambda: deque(maxlen=_HISTORY))
     _run: int = 0
-    _silent: int = 0
 
     def feed(self, pcm: bytes) -> bytes:
         """Take audio; returns what of it, and of what came before, was added to the utterance."""
         data = self._rest + pcm
-        size = 2 * _FRAME
-        whole = len(data) // size * size
+        whole = len(data) // FRAME * FRAME
         self._rest = data[whole:]
         added = bytearray()
-        for at in range(0, whole, size):
-            added += self._frame(data[at : at + size])
+        for at in range(0, whole, FRAME):
+            added += self._frame(data[at : at + FRAME])
         return bytes(added)
 
     def _frame(self, frame: bytes) -> bytes:
@@ -99,15 +109,15 @@ class Gate:
             return b""
         if self.open:
             self.utterance.add(frame, speech=speech)
-            self._silent = 0 if speech else self._silent + 1
-            if self._silent >= _CLOSE:
+            self.silent = 0 if speech else self.silent + 1
+            if self.silent >= _CLOSE:
                 self.open = False
                 self._before.clear()
             return frame
         self._before.append(frame)
         if self._run < _OPEN:
             return b""
-        self.open, self._silent = True, 0
+        self.open, self.silent = True, 0
         stored = list(self._before)
         self._before.clear()
         self.utterance.begin(self._at - len(stored) * _FRAME)
@@ -125,6 +135,6 @@ class Gate:
     def cut(self) -> Utterance:
         """End the utterance and begin a new one; returns the old one."""
         done, self.utterance = self.utterance, Utterance()
-        self.open, self._run, self._silent = False, 0, 0
+        self.open, self._run, self.silent = False, 0, 0
         self._before.clear()
         return done
