@@ -17,7 +17,6 @@ from voiceloop import clock
 from voiceloop.audio import PCM16_16K
 from voiceloop.errors import BadInput, UnknownName, VoiceloopError
 from voiceloop.events import SpokenWord
-from voiceloop.interfaces.pool import Resources
 from voiceloop.interfaces.recognizer import (
     Expectation,
     Final,
@@ -29,7 +28,7 @@ from voiceloop.interfaces.recognizer import (
     RecognizerItem,
     RecognizerUsage,
 )
-from voiceloop.local.worker import Worker, start_worker
+from voiceloop.local.worker import Worker, shared_worker
 
 _MODULE = "voiceloop.local.recognizer_worker"
 _MOST_AUDIO = 2 * PCM16_16K.bytes_of(PCM16_16K.rate)  # that may wait for the worker: 2 s, then send_audio waits
@@ -85,37 +84,38 @@ class PocketSphinx(Recognizer):
         key = (_MODULE, self.workers)
         crew = await config.resources.get(key, lambda: _open_crew(self.workers))
         with crew.seat() as number:
-            worker = await _worker(config.resources, (*key, number), self.name)
+            worker = await shared_worker(
+                config.resources, _MODULE, name=self.name, ready_timeout=_READY, key=(*key, number)
+            )
             session = clock.new_id()
             about = {"session": session, "mode": self.mode, "grammar": self.grammar, "words": self.words}
-            await worker.call({"op": "open", **about}, timeout=_ANSWER)
-            listening = _Listening(worker, session)
-            pump = asyncio.create_task(listening.run())
             try:
-                yield listening
+                await worker.call({"op": "open", **about}, timeout=_ANSWER)
+                async with _pumped(_Listening(worker, session)) as listening:
+                    yield listening
             finally:
                 with anyio.CancelScope(shield=True):
-                    pump.cancel()
-                    await asyncio.wait((pump,))
-                    listening.close()
                     await _forget(worker, session)
-                if not pump.cancelled():
-                    pump.result()
+
+
+@asynccontextmanager
+async def _pumped(listening: _Listening) -> AsyncIterator[_Listening]:
+    pump = asyncio.create_task(listening.run())
+    try:
+        yield listening
+    finally:
+        with anyio.CancelScope(shield=True):
+            pump.cancel()
+            await asyncio.wait((pump,))
+            listening.close()
+        if not pump.cancelled():
+            pump.result()
 
 
 async def _forget(worker: Worker, session: str) -> None:
-    with anyio.move_on_after(1.0):
-        with contextlib.suppress(VoiceloopError):  # a worker that is gone has forgotten it
-            await worker.call({"op": "close", "session": session}, timeout=1.0)
-
-
-async def _worker(resources: Resources, key: tuple[Any, ...], name: str) -> Worker:
-    """The worker at ``key``: started when it is first needed, and again if it has died since."""
-    while True:
-        worker = await resources.get(key, lambda: start_worker(_MODULE, name=name, ready_timeout=_READY))
-        if worker.alive:
-            return worker
-        await resources.discard(key, worker)
+    """Tell the worker that the session is over; a busy one is told all the same, and not waited for."""
+    with anyio.move_on_after(1.0), contextlib.suppress(VoiceloopError):  # a worker that is gone has forgotten it
+        await worker.call({"op": "close", "session": session, "must": True}, timeout=1.0)
 
 
 @define(eq=False)

@@ -37,7 +37,10 @@ _TOLD: tuple[type[errors.VoiceloopError], ...] = (
 
 @define(eq=False)
 class Job:
-    """A request being carried out. ``cancelled`` turns true, at any moment, when nobody wants its result any more."""
+    """A request being carried out. ``cancelled`` turns true, at any moment, when nobody wants its result any more.
+
+    A request with ``must`` in its header is carried out even so.
+    """
 
     id: int
     header: dict[str, Any]
@@ -115,7 +118,7 @@ class _Jobs:
                 self._all[request] = job = Job(request, header, payload, self._write)
                 self._new.append(job)
             elif job is not None and kind is Kind.CANCEL:
-                job.cancelled = True
+                job.cancelled = not job.header.get("must")
             elif job is not None and kind is Kind.TAKEN:
                 job.taken += int(header["bytes"])
             self._changed.notify()

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
@@ -324,9 +324,14 @@ async def start_worker(module: str, *, name: str, ready_timeout: float = 10.0) -
         await process.close()
 
 
-async def shared_worker(resources: Resources, module: str, *, name: str, ready_timeout: float = 10.0) -> Worker:
-    """The pool's worker for ``module``: started at the first use, and again if it has died since."""
-    key = ("voiceloop.local", module)
+async def shared_worker(
+    resources: Resources, module: str, *, name: str, ready_timeout: float = 10.0, key: Hashable = None
+) -> Worker:
+    """The pool's worker for ``module``: started at the first use, and again if it has died since.
+
+    ``key``: its place in the pool, where a pool has several for the module.
+    """
+    key = key or ("voiceloop.local", module)
     while True:
         worker = await resources.get(key, lambda: start_worker(module, name=name, ready_timeout=ready_timeout))
         if worker.alive:
