@@ -38,6 +38,11 @@ class Box(Generic[T]):
             self._items.append(item)
             self._more.set()
 
+    async def emptied(self) -> None:
+        """Wait until all that was added has been taken."""
+        while self._items and not self._closed:
+            await self._room.wait()
+
     @property
     def full(self) -> bool:
         """Whether :meth:`put` would wait."""

@@ -215,7 +215,7 @@ class CascadeLink(Link):
 
     def _begin(self, turn: int, make: Callable[[Reply], Awaitable[None]]) -> None:
         self._stop()
-        reply = Reply(turn, self._reasoner, self._synthesizer, self._deadlines, self._context, self._out.add)
+        reply = Reply(turn, self._reasoner, self._synthesizer, self._deadlines, self._context, self._out)
         scope = anyio.CancelScope()
         self._reply = (reply, scope)
         self._children.start_soon(self._make, reply, scope, make, name=f"reply {turn}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import anyio
 from attrs import frozen
@@ -58,14 +57,15 @@ class Reply:
         synthesizer: Synthesizer,
         deadlines: Deadlines,
         context: LinkContext,
-        emit: Callable[[LinkEvent], None],
+        out: Box[LinkEvent],
     ) -> None:
         self.number = number
         self._reasoner = reasoner
         self._synthesizer = synthesizer
         self._deadlines = deadlines
         self._context = context
-        self._emit = emit
+        self._out = out
+        self._emit = out.add
         self._settings = context.settings()
         self._clauses: Box[Spoken] = Box(size=2)
         self._written = ""
@@ -180,9 +180,14 @@ class Reply:
             first_audio=self._deadlines.first_audio,
             audio_gap=self._deadlines.audio_gap,
             emit=self._emit,
-            room=self._context.room,
+            room=self._room,
         )
         await voice.run(self._clauses)
+
+    async def _room(self) -> None:
+        """Wait for room, with all that was given out counted in."""
+        await self._out.emptied()
+        await self._context.room()
 
     def close(self) -> None:
         """No more clauses."""
