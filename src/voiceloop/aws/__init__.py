@@ -1,0 +1,1 @@
+"""Amazon Transcribe, Bedrock, Polly and Nova Sonic as parts of a conversation."""

@@ -1,0 +1,123 @@
+"""What an emulated service sees of a request, whatever carried it: real sockets or memory."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar
+
+from attrs import field, frozen
+
+from voiceloop.aws.wire.stream import Message
+
+
+@frozen
+class Caller:
+    """Who asks: checked credentials, and the connection's number, counted from 1."""
+
+    access_key: str = field(repr=False)
+    region: str = "us-east-1"
+    connection: int = 1
+
+
+@frozen
+class Refusal(Exception):
+    """An HTTP error before anything streams: ``status``, AWS's error ``code`` and its ``message``."""
+
+    status: int
+    code: str
+    message: str
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class Request:
+    """One plain HTTP request, its signature already checked. ``path`` and ``query`` are decoded; headers lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    caller: Caller = field()
+
+
+@frozen
+class Response:
+    """The answer: a whole body, or one that streams (chunked)."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(factory=dict)
+    body: bytes | AsyncIterator[bytes] = field(default=b"", repr=False)
+
+
+class Exchange(abc.ABC):
+    """One event stream being answered. Iterate it for the caller's messages: signatures checked, unwrapped.
+
+    The iteration ends when the caller ended its stream properly; without the signed empty frame it raises
+    :class:`UncleanEnd`, and :class:`ConnectionLost` when the connection went away.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    caller: Caller
+
+    @abc.abstractmethod
+    def __aiter__(self) -> AsyncIterator[Message]: ...
+
+    @abc.abstractmethod
+    async def respond(self, headers: Mapping[str, str]) -> None:
+        """Send status 200 and headers. Until then a :class:`Refusal` may be raised instead."""
+
+    @abc.abstractmethod
+    async def send(self, message: Message) -> None:
+        """Send one message (unsigned, as AWS does). Raises ConnectionLost."""
+
+    @abc.abstractmethod
+    async def finish(self) -> None:
+        """End the stream."""
+
+
+class UncleanEnd(Exception):
+    """The caller ended its stream without the signed empty frame."""
+
+
+class ConnectionLost(Exception):
+    """The caller is gone."""
+
+
+class StreamService(abc.ABC):
+    """An operation with an event stream both ways, such as StartStreamTranscription."""
+
+    service: ClassVar[str]
+    operation: ClassVar[str]
+
+    @abc.abstractmethod
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request for ``path`` (decoded) is this operation's."""
+
+    @abc.abstractmethod
+    def actions(self, path: str) -> tuple[tuple[str, str], ...]:
+        """The IAM actions and resources that the call is authorised by."""
+
+    @abc.abstractmethod
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer one stream; returns when it is over. Raises Refusal before :meth:`Exchange.respond`."""
+
+
+class RestService(abc.ABC):
+    """Operations that answer one request, such as SynthesizeSpeech; the answer may stream."""
+
+    service: ClassVar[str]
+
+    @abc.abstractmethod
+    def operation(self, method: str, path: str) -> str | None:
+        """The operation's name, or None if the request is not this service's."""
+
+    @abc.abstractmethod
+    def actions(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """The IAM actions and resources that the call is authorised by."""
+
+    @abc.abstractmethod
+    async def answer(self, request: Request) -> Response:
+        """Answer. Raises Refusal."""
