@@ -36,7 +36,8 @@ class Account:
     the shared AWS files. ``keys``: credentials for this account alone; by default boto's whole chain. ``endpoints``:
     a URL by service (``transcribestreaming``, ``bedrock-runtime``, ``polly``), or one under ``""`` for all; by
     default boto's ``AWS_ENDPOINT_URL*`` variables and configuration. ``ca_bundle``: a PEM file; by default
-    ``AWS_CA_BUNDLE``, then the system's. ``proxy``: by default ``HTTPS_PROXY`` and ``NO_PROXY``. ``wire``: what carries event streams, for tests.
+    ``AWS_CA_BUNDLE``, then the system's. ``proxy``: by default ``HTTPS_PROXY`` and ``NO_PROXY``. ``wire``:
+    what carries event streams, for tests.
     """
 
     region: str | None = None

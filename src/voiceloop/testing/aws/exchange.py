@@ -32,7 +32,7 @@ class Refusal(Exception):
 
 @frozen
 class Request:
-    """One plain HTTP request, its signature already checked. ``path`` and ``query`` are decoded; headers lower case."""
+    """One plain HTTP request, its signature checked. ``path`` and ``query`` are decoded; headers lower case."""
 
     method: str
     path: str
