@@ -109,6 +109,7 @@ class Session:
                     manual=turns == "manual",
                     eager=eager,
                     model_decides=capabilities.owns_turns,
+                    only_suspects=capabilities.owns_turns and not capabilities.can_cut,
                     flushes=capabilities.can_flush,
                 ),
                 voice=Voice(
@@ -295,7 +296,10 @@ class Session:
         temperature: float | None = None,
         speak: bool | None = None,
     ) -> Literal["applied", "renewing"]:
-        """Change settings while it runs; None leaves one as it is. Raises SettingRefused; then nothing changed."""
+        """Change settings while it runs; None leaves one as it is. Raises SettingRefused; then nothing changed.
+
+        "renewing": they hold for the model once a new connection has taken over; SettingApplied tells when.
+        """
         conductor = self._alive("changing settings")
         given: dict[str, Any] = {
             "instructions": instructions,
@@ -312,8 +316,9 @@ class Session:
             outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._running.uplink.send(Ask(Update(settings=settings, changed=frozenset(changed)), outcome))
             await self._answered(outcome)
-            conductor.apply(settings, frozenset(changed))
-        return "applied"
+            renews = not self._parts.model.capabilities.renews.isdisjoint(changed)
+            conductor.apply(settings, frozenset(changed), later=renews)
+        return "renewing" if renews else "applied"
 
     async def _answered(self, outcome: asyncio.Future[None]) -> None:
         limit = self._parts.plan.limits.connect

@@ -328,7 +328,7 @@ def context() -> LinkContext:
     def history(limits: HistoryLimits) -> tuple[Message, ...]:
         return ()
 
-    return LinkContext(Settings, history, room, lambda sample: b"", NoResources(), frozenset({"viseme", "word"}))
+    return LinkContext(Settings, history, room, NoResources(), frozenset({"viseme", "word"}))
 
 
 class Talk:

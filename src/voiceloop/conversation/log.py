@@ -82,11 +82,24 @@ class Conversation:
         images: Sequence[ImagePart] = (),
         confidence: float | None = None,
         typed: bool = False,
+        place: int | None = None,
     ) -> int:
-        """The user said or typed ``text``. Returns the entry's handle, for :meth:`amend_user`; it never changes."""
+        """The user said or typed ``text``. Returns the entry's handle, for :meth:`amend_user`; it never changes.
+
+        ``place``: one that :meth:`place` kept for it, where it goes unless what follows is final already.
+        """
         if not text.strip() and not images:
             raise BadInput("a user entry needs text that is not blank, or pictures")
-        return self._add(UserEntry(text, tuple(images), confidence, typed))
+        entry = UserEntry(text, tuple(images), confidence, typed)
+        if place is None or place < self._final:
+            return self._add(entry)
+        self._change(place, entry)
+        return place
+
+    def place(self) -> int:
+        """Keep the next place for words of the user that come later than the answer to them."""
+        self._log.append(None)
+        return len(self._log) - 1
 
     def amend_user(self, index: int, text: str, confidence: float | None = None) -> None:
         """Correct what the user said, while it is not settled."""

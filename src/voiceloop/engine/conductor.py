@@ -87,6 +87,7 @@ class Conductor(Ears):
             self.tools,
             tools=lambda: self.settings.tools,
             unasked=self._unasked_turn,
+            renewed=self.renewed,
         )
         self._plan = plan
         self._send = send
@@ -97,11 +98,19 @@ class Conductor(Ears):
 
     # ------------------------------------------------------------ what the application asks
 
-    def apply(self, settings: Settings, changed: frozenset[str]) -> None:
-        """These settings hold from now on."""
+    def apply(self, settings: Settings, changed: frozenset[str], *, later: bool = False) -> None:
+        """These settings hold from now on; ``later``: for the model, from its next connection on."""
         self.settings, self.speaker.speaks = settings, settings.speak
-        if changed:
+        if later:
+            self._state.renewing |= changed
+        elif changed:
             self.lanes.signal(SettingApplied(settings=tuple(sorted(changed))))
+
+    def renewed(self) -> None:
+        """A new connection stands, with the newest settings."""
+        self.lanes.signal(Notice(code="renewed", text="A new connection to the model took over."))
+        changed, self._state.renewing = self._state.renewing, frozenset()
+        self.apply(self.settings, changed)
 
     def start(self) -> None:
         """The model is there: the clocks run."""
@@ -178,8 +187,11 @@ class Conductor(Ears):
             case "ended":
                 self.lanes.signal(UserSpeechEnded(ms=ms))
                 self._quiet()
-            case _:
+            case "handed over":
                 self._send(EndOfTurn(turn=None))
+            case _:
+                if not self._plan.hearing.model_decides:
+                    self._send(EndOfTurn(turn=None))
                 self._quiet()
 
     def words(self, utterance: Utterance) -> None:
@@ -195,8 +207,8 @@ class Conductor(Ears):
     def _barge_in(self, happening: Happening) -> bool:
         """Whether the last utterance goes on."""
         turn, unheard = self.speaker.current, self.speaker.floor in (Floor.THINKING, Floor.HELD)
-        merges = turn is not None and self._can_take_back(turn)
-        if self._plan.hearing.model_decides or (happening is Happening.CONFIRM and unheard and not merges):
+        merges = turn is not None and not self._plan.hearing.model_decides and self._can_take_back(turn)
+        if self._plan.hearing.only_suspects or (happening is Happening.CONFIRM and unheard and not merges):
             happening = Happening.SUSPECT  # only words may end what cannot be asked again
         why: Why = "words" if happening is Happening.WORDS else "speech"
         act = self.speaker.happen(happening, why)
@@ -260,7 +272,10 @@ class Conductor(Ears):
         self.lanes.moved()
 
     def _answer(self, utterance: int, text: str, confidence: float | None, speech_ended: float) -> None:
-        entry = self._state.newest = self.conversation.user(text, confidence=confidence)
+        place, self._state.place = self._state.place, None
+        entry = self._state.newest = self.conversation.user(text, confidence=confidence, place=place)
+        if place is not None:
+            return
         self._state.asked = Asked(utterance, entry, speech_ended, clock.now())
         if not self._plan.hearing.model_decides:
             turn = self._answering_turn()
@@ -321,6 +336,8 @@ class Conductor(Ears):
 
     def _unasked_turn(self) -> Turn:
         """The model answers by itself."""
+        if self.listener.untold:
+            self._state.place = self.conversation.place()
         turn = self._answering_turn()
         self._state.answering(turn)
         if self.speaker.current is not None:
@@ -438,6 +455,8 @@ class _State:
     ending: str | None = None
     asked: Asked | None = None
     newest: int | None = None
+    place: int | None = None
+    renewing: frozenset[str] = frozenset()
     input_ended: bool = False
     idle_prompts: int = 0
     cut_offs: int = 0

@@ -50,6 +50,7 @@ class Intake:
         *,
         tools: Callable[[], tuple[Tool, ...]],
         unasked: Callable[[], Turn],
+        renewed: Callable[[], None],
     ) -> None:
         self._listener = listener
         self._speaker = speaker
@@ -57,6 +58,7 @@ class Intake:
         self._runner = runner
         self._tools = tools
         self._unasked = unasked
+        self._renewed = renewed
         self._reply: tuple[int, Turn] | None = None
         self._held: list[ModelToolCall] = []
         self._handlers = self._table()
@@ -96,8 +98,8 @@ class Intake:
             ModelUsage: self._usage,
             LinkChanged: lambda event: self._lanes.signal(ConnectionState(state=event.state, detail=event.detail)),
             LinkNotice: lambda event: self._lanes.signal(Notice(code=event.code, text=event.text)),
-            Renewed: lambda event: None,
-            Settled: lambda event: None,
+            Renewed: lambda event: self._renewed(),
+            Settled: self._settled,
         }
 
     def _living(self, handle: Callable[[Turn, Any], object]) -> Callable[[Any], None]:
@@ -115,6 +117,10 @@ class Intake:
             self._reply = (event.reply, self._unasked())
         elif turn is not None and turn.number == event.turn:
             self._reply = (event.reply, turn)
+
+    def _settled(self, event: Settled) -> None:
+        if self._reply is not None and self._reply[0] == event.reply:
+            self._speaker.told(self._reply[1], event.text)
 
     def _failed(self, event: ReplyFailed) -> None:
         turn = self._speaker.current

@@ -23,6 +23,9 @@ _SOONEST_MS = 0.01
 
 _FLUSHED_MS = 2500.0
 """How long a final that a flush promised is waited for: what is known without it may be stale."""
+
+_UNTAKEN_MS = 4000.0
+"""Silence after which an utterance is over that its model, which owns the turns, took up in no way."""
 _AT_ONCE = Endpointing(complete_ms=0, default_ms=0, unfinished_ms=0)
 
 
@@ -61,12 +64,14 @@ class Ears(abc.ABC):
 @frozen
 class Hearing:
     """How the listener decides. ``manual``: only ``end_turn`` ends a turn. ``eager``: answers are prepared early.
-    ``model_decides``: the speech model ends turns by itself. ``flushes``: a pause brings a final transcript."""
+    ``model_decides``: the speech model ends turns by itself. ``only_suspects``: and interrupts itself, speech and
+    words are only a hint. ``flushes``: a pause brings a final transcript."""
 
     endpointing: Endpointing = Endpointing()
     manual: bool = False
     eager: bool = False
     model_decides: bool = False
+    only_suspects: bool = False
     flushes: bool = False
 
 
@@ -88,6 +93,7 @@ class Listener:
         self._flushing = False
         self._ending = False
         self._prepared: str | None = None
+        self._untold = False
 
     # ------------------------------------------------------------ audio
 
@@ -114,7 +120,7 @@ class Listener:
     def _speaks(self, ms: float, voiced_ms: float) -> None:
         if not self._speaking:
             self._speaking, self._confirmed, self._speech_end_ms = True, False, None
-            self._only_words = self._ending = False
+            self._only_words = self._ending = self._untold = False
             self._timers.clear("endpoint")
             self._timers.set("gap", clock.now() + _GAP, self._no_input)
             self._void()
@@ -155,7 +161,9 @@ class Listener:
             if isinstance(change, Revised):
                 self._ears.revised(change)
         now = self._transcripts.current
-        if now.text and (now.text != before.text or now.stable_chars != before.stable_chars):
+        if now.text and self._untold and isinstance(item, Final):
+            self.commit_by_model()
+        elif now.text and (now.text != before.text or now.stable_chars != before.stable_chars):
             if not self._in_utterance:
                 self._start(now.words[0].start_ms if now.words else self._timeline.ms)
             if not self._speaking and (self._speech_end_ms is None or self._only_words):
@@ -182,6 +190,11 @@ class Listener:
         return self._transcripts.current.text
 
     @property
+    def untold(self) -> bool:
+        """Whether the model ended a turn whose words have not come yet."""
+        return self._untold
+
+    @property
     def busy(self) -> bool:
         """Whether an utterance is going on or being decided."""
         return self._in_utterance or self._ending
@@ -197,12 +210,17 @@ class Listener:
             self._speech_end_ms, self._only_words = self._timeline.ms, False
             self._flushing = self._hearing.flushes
             self._ears.user("paused", self._speech_end_ms)
+        if self._hearing.model_decides:
+            self._ears.user("handed over", self._speech_end_ms)
         self.check()
 
     def check(self) -> None:
         """Decide whether the utterance is over, or when to ask again."""
         self._timers.clear("endpoint")
-        if self._speech_end_ms is None or self._speaking or self._hearing.model_decides:
+        if self._speech_end_ms is None or self._speaking:
+            return
+        if self._hearing.model_decides:
+            self._await_model(self._speech_end_ms)
             return
         if self._hearing.manual and not self._ending:
             return
@@ -223,6 +241,18 @@ class Listener:
         else:
             self._check_again(evidence, settings)
 
+    def _await_model(self, speech_end_ms: float) -> None:
+        silence_ms = self._silence_ms(speech_end_ms)
+        if silence_ms < _UNTAKEN_MS:
+            self._check_in(_UNTAKEN_MS - silence_ms)
+        elif self.text:
+            self.commit_by_model(speech_end_ms)
+        else:
+            self._drop()
+
+    def _silence_ms(self, speech_end_ms: float) -> float:
+        return max(0.0, (clock.now() - self._timeline.wall(speech_end_ms)) * 1000)
+
     def _check_again(self, evidence: Evidence, settings: Endpointing) -> None:
         wait_ms = endpointing.next_check_ms(evidence, settings)
         if self._hearing.eager and evidence.silence_ms < settings.eager_ms:
@@ -237,7 +267,7 @@ class Listener:
         current = self._transcripts.current
         all_told = self._ending and self._hearing.flushes and not self._flushing and current.final
         return Evidence(
-            silence_ms=max(0.0, (clock.now() - self._timeline.wall(speech_end_ms)) * 1000),
+            silence_ms=self._silence_ms(speech_end_ms),
             text=current.text,
             last_word_end_ms=None if all_told else current.last_word_end_ms,
             speech_end_ms=speech_end_ms,
@@ -266,7 +296,8 @@ class Listener:
         ended = self._timeline.ms if ms is None else ms
         done = self._transcripts.commit(ended)
         self._speaking = False
-        if self._in_utterance:
+        if self.busy:
+            self._untold = done is None
             self._over(ended)
         if done is not None:
             self._ears.committed(done.utterance, done.before, self._timeline.wall(ended))

@@ -211,7 +211,6 @@ class Runtime:
             settings=lambda: conductor.settings,
             history=conductor.conversation.view,
             room=lambda: conductor.lanes.room(ahead_ms),
-            replay=lambda sample: b"",
             resources=pool,
             want=self._parts.want,
         )

@@ -144,7 +144,9 @@ class Speaker:
         self._lanes.moved()
 
     def audio(self, turn: Turn, audio: ReplyAudio) -> None:
-        """More of the turn's audio."""
+        """More of the turn's audio; forgotten where the turn is only to be read."""
+        if not turn.script.speaks:
+            return
         now = clock.now()
         if turn.timing.first_audio is None:
             turn.timing.first_audio = now
@@ -173,6 +175,10 @@ class Speaker:
         if spans and spans[-1].start == span.start:
             spans.pop()
         spans.append(SpokenAt(span.start, span.end, span.ms, span.end_ms))
+
+    def told(self, turn: Turn, text: str) -> None:
+        """The model's own account of how far it spoke in ``turn``."""
+        turn.script.told = text
 
     def marks_until(self, turn: Turn, ms: float) -> None:
         """All marks before ``ms`` have come."""
@@ -359,7 +365,7 @@ class Speaker:
         (turn, provisional), self._settling = self._settling, None
         self._timers.clear("settle")
         final = self.heard_of(turn) if turn.track.playhead.reported else provisional
-        self._settled(turn, final, "interrupted")
+        self._settled(turn, attrs.evolve(final, text=turn.script.at_most_told(final.text)), "interrupted")
 
     def fail(self) -> None:
         """The session fails: what was made still leaves; turns end as failed when it has."""

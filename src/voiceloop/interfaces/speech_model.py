@@ -24,10 +24,10 @@ class ModelCapabilities:
     """How speech models differ; the session asks these, never which model it is.
 
     ``says``: can speak given words (:class:`Say`). ``owns_turns``: decides by itself when the user's turn is over and
-    when it is interrupted; then local voice activity may only suspect. ``can_cut``: a reply can be cut off.
-    ``text_input``: takes typed text. ``needs_replay``: wants recent input again after a reconnection.
-    ``can_flush``: :class:`Pause` brings a Final at once. ``marks``: kinds of marks its replies carry.
-    ``audio_while_tool_pending``: takes audio while it waits for a tool's result.
+    when it is interrupted. ``can_cut``: a reply can be cut off; where it cannot and the model owns its turns, local
+    voice activity may only suspect. ``text_input``: takes typed text. ``can_flush``: :class:`Pause` brings a Final at
+    once. ``marks``: kinds of marks its replies carry. ``renews``: settings whose change needs a new connection, so
+    that an Update of them holds from the next :class:`Renewed` on.
     """
 
     input: AudioFormat = PCM16_16K
@@ -36,10 +36,9 @@ class ModelCapabilities:
     owns_turns: bool = False
     can_cut: bool = True
     text_input: bool = True
-    needs_replay: bool = False
     can_flush: bool = False
     marks: frozenset[MarkKind] = frozenset()
-    audio_while_tool_pending: bool = True
+    renews: frozenset[str] = frozenset()
     history: HistoryLimits = HistoryLimits()
 
 
@@ -59,15 +58,13 @@ class LinkContext:
     """Given to :meth:`SpeechModel.connect`; owned by the session, read-only.
 
     ``settings()`` is what holds now. ``want``: the marks asked for. ``history(limits)`` is a valid view of the
-    conversation at the moment of the call. ``replay(sample)`` is the input since that sample, only kept with
-    ``needs_replay``. ``room()`` returns when the session has room for more audio of a reply: a link that makes its
-    own audio awaits it before each chunk, which is how back-pressure reaches the synthesizer.
+    conversation at the moment of the call. ``room()`` returns when the session has room for more audio of a reply: a
+    link that makes its own audio awaits it before each chunk, which is how back-pressure reaches the synthesizer.
     """
 
     settings: Callable[[], Settings]
     history: Callable[[HistoryLimits], tuple[Message, ...]]
     room: Callable[[], Awaitable[None]]
-    replay: Callable[[int], bytes]
     resources: Resources
     want: frozenset[MarkKind] = frozenset()
 
@@ -90,7 +87,8 @@ class EndOfTurn:
     """The user's turn is over and is in the history: answer it, as turn ``turn``; None: there is nothing to answer.
 
     ``final`` False: the answer is only being prepared, the user may still go on; an EndOfTurn without a turn or a Cut
-    of this one follows.
+    of this one follows. A model that owns its turns gets it only without a turn, when the user says by hand that
+    theirs is over; the reply is then the model's own.
     """
 
     turn: int | None
@@ -277,14 +275,18 @@ class ModelUsage:
 
 @frozen
 class Renewed:
-    """Input from sample ``cut`` on goes to a new connection; what the old one says about it is discarded."""
+    """A new connection stands, with the newest settings. It gets the input from sample ``cut`` on; what the old one
+    says about that is discarded."""
 
     cut: int
 
 
 @frozen
 class Settled:
-    """The model's own account of what it said in ``reply``, for models without word times."""
+    """The model's own account of how far it spoke in ``reply``: ``text`` is all of it that was said so far.
+
+    For models without word times: of an interrupted reply no more counts as heard. It may come late, or never.
+    """
 
     reply: int
     text: str

@@ -110,7 +110,7 @@ class SpokenAt:
 class Script:
     """What a turn says, and when: its text, its words' times where the voice tells them, else its clauses'.
 
-    ``shown``: how many characters of the text have left.
+    ``shown``: how many characters of the text have left. ``told``: what the model itself says it spoke.
     """
 
     said: str = ""
@@ -119,6 +119,16 @@ class Script:
     spans: list[SpokenAt] = field(factory=list)
     complete: bool = False
     speaks: bool = True
+    told: str | None = None
+
+    def at_most_told(self, text: str) -> str:
+        """The prefix ``text`` of an interrupted reply, cut to what the model says it spoke, if it begins so."""
+        if self.told is None:
+            return text
+        said, told = self.said.split(), self.told.split()
+        if said[: len(told)] != told or len(text.split()) <= len(told):
+            return text
+        return text[: [word.end() for word in re.finditer(r"\S+", text)][len(told) - 1]] if told else ""
 
     def spoken(self) -> list[tuple[str, float]]:
         """The words and when each is spoken, in ms; spread evenly where the voice tells no times."""

@@ -203,7 +203,7 @@ class _Talk:
             return self.history
 
         want = self.suite.model.capabilities.marks
-        return LinkContext(lambda: evolve(self.suite.settings), history, room, lambda sample: b"", resources, want)
+        return LinkContext(lambda: evolve(self.suite.settings), history, room, resources, want)
 
     def open(self, resources: Resources) -> AbstractAsyncContextManager[Link]:
         opening = self.suite.model.connect(self.context(resources))
