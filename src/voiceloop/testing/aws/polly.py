@@ -17,14 +17,13 @@ from attrs import define, field, frozen
 from voiceloop import clock
 from voiceloop.audio import ALAW_8K, MULAW_8K, AudioFormat
 from voiceloop.errors import MissingExtra, VoiceloopError
-from voiceloop.interfaces import Resources, Synthesizer
 from voiceloop.testing.aws.exchange import Refusal, Request, Response, RestService
 from voiceloop.testing.aws.polly_speech import Mouth, encoded
 from voiceloop.testing.aws.polly_ssml import Document, InvalidSsml, plain, ssml
-from voiceloop.testing.aws.polly_voices import ENGINES, LANGUAGES, PAGE, VOICES, Voice, chosen
+from voiceloop.testing.aws.polly_voices import ENGINES, LANGUAGES, PAGE, VOICES, Quota, Voice, chosen
+from voiceloop.testing.aws.stage import Stage
 
 TEXT_LIMIT, BILLED_LIMIT = 6000, 3000
-ACCOUNT = "123456789012"
 _RATES = ("8000", "16000", "22050", "24000", "44100", "48000")
 _FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "mp3": ("audio/mpeg", _RATES),
@@ -37,23 +36,6 @@ _FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 _G711 = {"mulaw": MULAW_8K, "alaw": ALAW_8K}
 _KINDS = ("sentence", "ssml", "viseme", "word")
-
-
-@frozen
-class Quota:
-    """What an engine takes: requests each second, how many at once after a rest, and how many at the same time."""
-
-    per_second: float
-    burst: int
-    concurrent: int
-
-
-QUOTAS: Mapping[str, Quota] = {
-    "standard": Quota(80, 100, 80),
-    "neural": Quota(8, 10, 18),
-    "long-form": Quota(8, 10, 26),
-    "generative": Quota(8, 8, 26),
-}
 
 
 @define(eq=False)
@@ -105,27 +87,16 @@ class Order:
 
 
 class Polly(RestService):
-    """SynthesizeSpeech and DescribeVoices.
-
-    ``delay``: seconds from a request to the first byte of its answer, at least. ``lexicons``: the names of those
-    that exist (they change nothing). ``quotas``: by engine.
-    """
+    """SynthesizeSpeech and DescribeVoices."""
 
     service: ClassVar[str] = "polly"
 
-    def __init__(
-        self,
-        synthesizer: Synthesizer,
-        resources: Resources,
-        *,
-        delay: float = 0.0,
-        lexicons: Collection[str] = (),
-        quotas: Mapping[str, Quota] = QUOTAS,
-    ) -> None:
-        self._mouth = Mouth(synthesizer, resources)
-        self._delay = delay
-        self._lexicons = frozenset(lexicons)
-        self._throttle = Throttle(quotas)
+    def __init__(self, stage: Stage) -> None:
+        self._mouth = Mouth(stage.backing.synthesizer, stage.resources)
+        self._delay = stage.backing.polly_delay
+        self._lexicons = stage.settings.polly_lexicons
+        self._throttle = Throttle(stage.settings.polly_quotas)
+        self._account = stage.account
 
     def operation(self, method: str, path: str) -> str | None:
         return {("POST", "/v1/speech"): "SynthesizeSpeech", ("GET", "/v1/voices"): "DescribeVoices"}.get(
@@ -136,13 +107,12 @@ class Polly(RestService):
         if request.path == "/v1/voices":
             return (("polly:DescribeVoices", "*"),)
         names = _json(request.body).get("LexiconNames") or ()
-        lexicons = (f"arn:aws:polly:{request.caller.region}:{ACCOUNT}:lexicon/{name}" for name in names)
+        lexicons = (f"arn:aws:polly:{request.caller.region}:{self._account}:lexicon/{name}" for name in names)
         return tuple(("polly:SynthesizeSpeech", resource) for resource in ("*", *lexicons))
 
     async def answer(self, request: Request) -> Response:
         if request.path == "/v1/voices":
             return _voices(request.query)
-        began = clock.now()
         body = _json(request.body)
         engine = str(body.get("Engine") or "standard")
         _among("engine", engine, ENGINES)
@@ -150,7 +120,7 @@ class Polly(RestService):
         stream = Ahead(self._chunks(request.caller.region, order))
         try:
             await stream.look()
-            await anyio.sleep(max(0.0, self._delay - (clock.now() - began)))
+            await anyio.sleep(self._delay)
         except BaseException:
             await stream.aclose()
             raise
@@ -338,4 +308,4 @@ def _voices(query: Mapping[str, str]) -> Response:
     return Response(200, {"content-type": "application/json"}, json.dumps(told).encode())
 
 
-__all__ = ("ACCOUNT", "QUOTAS", "Ahead", "Order", "Polly", "Quota", "Throttle", "checked", "documented")
+__all__ = ("Ahead", "Order", "Polly", "Throttle", "checked", "documented")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, ClassVar, NoReturn
 
@@ -19,11 +19,12 @@ from attrs import define, field, frozen
 from voiceloop import clock
 from voiceloop.aws.wire.stream import Message
 from voiceloop.errors import MissingExtra, VoiceloopError
-from voiceloop.interfaces import Resources, Synthesizer
 from voiceloop.testing.aws.exchange import ConnectionLost, Exchange, Refusal, StreamService, UncleanEnd
-from voiceloop.testing.aws.polly import QUOTAS, Order, Quota, Throttle, checked, documented, invalid
+from voiceloop.testing.aws.polly import Order, Throttle, checked, documented, invalid
 from voiceloop.testing.aws.polly_speech import Mouth, encoded
 from voiceloop.testing.aws.polly_ssml import Document
+from voiceloop.testing.aws.settings import Timers
+from voiceloop.testing.aws.stage import Stage
 
 IDLE, LONGEST = 5.0, 600.0
 _ENDS = re.compile(r"[.!?…][\"')\]”’]*\s+|[。！？]")
@@ -48,28 +49,18 @@ class Trouble(Exception):
 class PollyStream(StreamService):
     """StartSpeechSynthesisStream: text in as it is written, audio out as it is made, for generative voices.
 
-    ``delay``: seconds from a text that can be spoken to its audio, at least. ``timers`` scales the service's own:
-    5 s without an event, 10 minutes in all. ``lexicons`` and ``quotas`` as in :class:`Polly`.
+    The stage's timers scale the service's own: 5 s without an event, 10 minutes in all.
     """
 
     service: ClassVar[str] = "polly"
     operation: ClassVar[str] = "StartSpeechSynthesisStream"
 
-    def __init__(
-        self,
-        synthesizer: Synthesizer,
-        resources: Resources,
-        *,
-        delay: float = 0.0,
-        timers: float = 1.0,
-        lexicons: Collection[str] = (),
-        quotas: Mapping[str, Quota] = QUOTAS,
-    ) -> None:
-        self._mouth = Mouth(synthesizer, resources)
-        self._delay = delay
-        self._timers = timers
-        self._lexicons = frozenset(lexicons)
-        self._throttle = Throttle(quotas)
+    def __init__(self, stage: Stage) -> None:
+        self._mouth = Mouth(stage.backing.synthesizer, stage.resources)
+        self._delay = stage.backing.polly_delay
+        self._timers = stage.timers
+        self._lexicons = stage.settings.polly_lexicons
+        self._throttle = Throttle(stage.settings.polly_quotas)
 
     def matches(self, method: str, path: str) -> bool:
         return (method, path) == ("POST", "/v1/synthesisStream")
@@ -152,14 +143,14 @@ class _Reader:
 
     exchange: Exchange
     order: Order
-    timers: float
+    timers: Timers
     give: MemoryObjectSendStream[Document]
     billed: int = 0
     _text: str = ""
 
     async def read(self) -> None:
         """Read to the end. Raises Trouble."""
-        end = clock.now() + LONGEST * self.timers
+        end = clock.now() + self.timers.of(LONGEST)
         messages = aiter(self.exchange)
         while (message := await self._next(messages, end)) is not None:
             match message.name:
@@ -172,7 +163,7 @@ class _Reader:
         await self._flush()
 
     async def _next(self, messages: AsyncIterator[Message], end: float) -> Message | None:
-        idle = clock.now() + IDLE * self.timers
+        idle = clock.now() + self.timers.of(IDLE)
         with anyio.move_on_at(min(idle, end)):
             try:
                 return await anext(messages, None)

@@ -123,3 +123,21 @@ def chosen(engine: str | None, language: str | None, additional: bool) -> list[V
         if engine in (None, *voice.engines)
         and language in (None, voice.language, *(voice.also if additional else ()))
     ]
+
+
+@frozen
+class Quota:
+    """What an engine takes: requests each second, how many at once after a rest, and how many at the same time."""
+
+    per_second: float
+    burst: int
+    concurrent: int
+
+
+QUOTAS: Mapping[str, Quota] = {
+    # Amazon Polly developer guide, "Quotas".
+    "standard": Quota(80, 100, 80),
+    "neural": Quota(8, 10, 18),
+    "long-form": Quota(8, 10, 26),
+    "generative": Quota(8, 8, 26),
+}
