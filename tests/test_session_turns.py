@@ -7,6 +7,7 @@ import pytest
 
 import voiceloop as vl
 from voiceloop.interfaces import TextDelta, TurnDetector, TurnState
+from voiceloop.memory import InProcessMemory
 from voiceloop.testing.event_log import assert_log
 from voiceloop.testing.scripted import Delay, ScriptedCaller, Speak, Until, tone
 
@@ -442,3 +443,14 @@ async def test_until_sees_the_first_events() -> None:
     async with session(cascade()) as running:
         started = await until(running, vl.SessionStarted)
     assert (started.input, started.output) == (vl.PCM16_16K, vl.PCM16_24K)
+
+
+@pytest.mark.virtual_time
+async def test_what_the_user_was_saying_when_the_session_ended_is_kept() -> None:
+    async def hang_up(session: vl.Session) -> None:
+        await session.end(after_speech=False)
+
+    memory = InProcessMemory()
+    log = await talk([Speak(600), hang_up], cascade(["book a room"]), memory=memory, conversation_id="c")
+    (entry,) = await memory.load("c")
+    assert [t.text for t in log if isinstance(t, vl.Transcript) and t.final] == [entry.text]  # type: ignore[union-attr]

@@ -167,6 +167,11 @@ class Conductor(Ears):
             self.speaker.happen(Happening.TYPED, "call")
             self.speaker.settle()
             self.speaker.drop_waiting("the session ended")
+        self.timers.clear("endpoint")
+        done = None if self.ignores(self.listener.current) else self.listener.close()
+        if done is not None:
+            self._tell(done.utterance, done.before)
+            self.conversation.user(done.utterance.text, confidence=done.utterance.confidence)
 
     # ------------------------------------------------------------ what the user does
 
@@ -250,10 +255,7 @@ class Conductor(Ears):
 
     def committed(self, utterance: Utterance, before: str | None, speech_ended: float) -> None:
         """See :meth:`Ears.committed`."""
-        if before is None:
-            self.lanes.signal(_transcript(utterance, final=True))
-        elif before != utterance.text:
-            self.lanes.signal(TranscriptRevised(utterance=utterance.number, before=before, text=utterance.text))
+        self._tell(utterance, before)
         self._state.idle_prompts = 0
         self._state.turns += 1
         turn = self.speaker.current
@@ -262,6 +264,12 @@ class Conductor(Ears):
             self._confirm(turn, speech_ended)
         else:
             self._answer(utterance.number, utterance.text, utterance.confidence, speech_ended)
+
+    def _tell(self, utterance: Utterance, before: str | None) -> None:
+        if before is None:
+            self.lanes.signal(_transcript(utterance, final=True))
+        elif before != utterance.text:
+            self.lanes.signal(TranscriptRevised(utterance=utterance.number, before=before, text=utterance.text))
 
     def _confirm(self, turn: Turn, speech_ended: float) -> None:
         """What was prepared is what is wanted."""

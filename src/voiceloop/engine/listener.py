@@ -12,7 +12,7 @@ from voiceloop.engine.wake import Timers
 from voiceloop.interfaces import Final, Partial, Silent, Speaking, TurnOver, TurnSignal, TurnState
 from voiceloop.rules import endpointing
 from voiceloop.rules.endpointing import Endpointing, Evidence
-from voiceloop.rules.transcripts import Revised, Transcripts, Utterance
+from voiceloop.rules.transcripts import Committed, Revised, Transcripts, Utterance
 
 CONFIRM_MS = 250.0
 """Speech that long, over a reply, is an interruption."""
@@ -185,9 +185,14 @@ class Listener:
     # ------------------------------------------------------------ the end of an utterance
 
     @property
+    def current(self) -> Utterance:
+        """The running utterance so far."""
+        return self._transcripts.current
+
+    @property
     def text(self) -> str:
-        """The words of the running utterance so far."""
-        return self._transcripts.current.text
+        """Its words."""
+        return self.current.text
 
     @property
     def untold(self) -> bool:
@@ -301,6 +306,10 @@ class Listener:
             self._over(ended)
         if done is not None:
             self._ears.committed(done.utterance, done.before, self._timeline.wall(ended))
+
+    def close(self) -> Committed | None:
+        """The session is over: the words so far are an utterance, if there are any."""
+        return self._transcripts.commit(self._timeline.ms)
 
     def _drop(self) -> None:
         """Nothing was said after all."""

@@ -122,8 +122,8 @@ class Script:
     told: str | None = None
 
     def at_most_told(self, text: str) -> str:
-        """The prefix ``text`` of an interrupted reply, cut to what the model says it spoke, if it begins so."""
-        if self.told is None:
+        """The prefix ``text`` of an interrupted reply; without word times cut to what the model says it spoke."""
+        if self.told is None or self.words:
             return text
         said, told = self.said.split(), self.told.split()
         if said[: len(told)] != told or len(text.split()) <= len(told):
