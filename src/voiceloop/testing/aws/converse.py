@@ -11,16 +11,17 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
-from amazon_transcribe.eventstream import EventStreamMessageSerializer
 
-from voiceloop import clock
-from voiceloop.conversation import ImagePart, Message, Part, TextPart, ToolCallPart, ToolResultPart
+from voiceloop import clock, conversation
+from voiceloop.aws.wire.stream import Message
+from voiceloop.conversation import ImagePart, Part, TextPart, ToolCallPart, ToolResultPart
 from voiceloop.errors import ProviderError
 from voiceloop.interfaces import ReasonerRequest, Resources
 from voiceloop.testing.aws.converse_models import Model, find, resources
 from voiceloop.testing.aws.converse_reply import Event, Writer, signature, tokens, whole
 from voiceloop.testing.aws.converse_rules import Json, check, invalid
 from voiceloop.testing.aws.exchange import Caller, Refusal, Request, Response, RestService
+from voiceloop.testing.aws.frames import encode
 from voiceloop.tools import Tool
 
 if TYPE_CHECKING:
@@ -157,8 +158,8 @@ async def _frames(events: AsyncGenerator[Event]) -> AsyncIterator[bytes]:
 
 
 def _frame(kind: str, name: str, payload: Json) -> bytes:
-    headers: dict[str, Any] = {f":{kind}-type": name, ":content-type": "application/json", ":message-type": kind}
-    return bytes(EventStreamMessageSerializer().serialize(headers, json.dumps(payload).encode()))
+    headers = {f":{kind}-type": name, ":content-type": "application/json", ":message-type": kind}
+    return encode(Message(headers, json.dumps(payload).encode()))
 
 
 def _failure(error: ProviderError) -> str:
@@ -198,7 +199,7 @@ def _signed_thoughts(body: Json) -> None:
 
 def _request(body: Json, resources: Resources) -> ReasonerRequest:
     calls: dict[str, str] = {}
-    messages = tuple(Message(m["role"], tuple(_parts(m["content"], calls))) for m in body["messages"])
+    messages = tuple(conversation.Message(m["role"], tuple(_parts(m["content"], calls))) for m in body["messages"])
     specs = [tool["toolSpec"] for tool in (body.get("toolConfig") or {}).get("tools", ()) if "toolSpec" in tool]
     return ReasonerRequest(
         messages=messages,
