@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NoReturn
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from attrs import define, field, frozen
+from attrs import define
 
 from voiceloop import clock
 from voiceloop.aws.wire.stream import Message
@@ -36,14 +36,6 @@ _HEADERS = {
     "SampleRate": "x-amzn-samplerate",
     "VoiceId": "x-amzn-voiceid",
 }
-
-
-@frozen
-class Trouble(Exception):
-    """An exception that ends the stream: its name and what its payload tells."""
-
-    name: str
-    told: Mapping[str, Any] = field(factory=dict)
 
 
 class PollyStream(StreamService):
@@ -72,11 +64,7 @@ class PollyStream(StreamService):
         order = self._order(exchange.headers)
         with self._throttle.request(exchange.caller.region, order.engine):
             await exchange.respond({"content-type": "application/vnd.amazon.eventstream"})
-            try:
-                await self._converse(exchange, order)
-            except Trouble as trouble:
-                payload = json.dumps(dict(trouble.told)).encode()
-                await exchange.send(Message(_headers("exception", trouble.name), payload))
+            await self._converse(exchange, order)
             await exchange.finish()
 
     def _order(self, headers: Mapping[str, str]) -> Order:
@@ -90,24 +78,24 @@ class PollyStream(StreamService):
         return checked({**body, "Text": ""}, "generative", self._lexicons)
 
     async def _converse(self, exchange: Exchange, order: Order) -> None:
-        """Read and speak at the same time until the text is over. Raises Trouble."""
+        """Read and speak at the same time until the text is over. Raises Refusal."""
         give, take = anyio.create_memory_object_stream[Document](_QUEUE)
         reader = _Reader(exchange, order, self._timers, give)
-        failed: list[Trouble | ConnectionLost] = []
+        failed: list[Refusal | ConnectionLost] = []
         async with anyio.create_task_group() as group:
 
             async def read() -> None:
                 async with give:
                     try:
                         await reader.read()
-                    except (Trouble, ConnectionLost) as error:
+                    except (Refusal, ConnectionLost) as error:
                         failed.append(error)
                         group.cancel_scope.cancel()
 
             async def speak() -> None:
                 try:
                     await self._speak(exchange, order, take)
-                except (Trouble, ConnectionLost) as error:
+                except (Refusal, ConnectionLost) as error:
                     failed.append(error)
                     group.cancel_scope.cancel()
 
@@ -125,9 +113,10 @@ class PollyStream(StreamService):
                     await anyio.sleep(self._delay)
                     await self._say(exchange, order, document)
         except MissingExtra as error:
-            raise Trouble("ValidationException", {"message": str(error), "reason": "unsupportedOperation"}) from error
+            raise Refusal(400, "ValidationException", str(error), {"reason": "unsupportedOperation"}) from error
         except VoiceloopError as error:
-            raise Trouble("ServiceFailureException", {"message": "An unknown condition has occurred."}) from error
+            message = "An unknown condition has caused a service failure."
+            raise Refusal(500, "ServiceFailureException", message) from error
 
     async def _say(self, exchange: Exchange, order: Order, document: Document) -> None:
         pcm = self._mouth.audio(document.pieces, order.format)
@@ -149,7 +138,7 @@ class _Reader:
     _text: str = ""
 
     async def read(self) -> None:
-        """Read to the end. Raises Trouble."""
+        """Read to the end. Raises Refusal."""
         end = clock.now() + self.timers.of(LONGEST)
         messages = aiter(self.exchange)
         while (message := await self._next(messages, end)) is not None:
@@ -170,14 +159,8 @@ class _Reader:
             except UncleanEnd:
                 _wrong("invalidInboundEvent", "A complete signal was sent without the preceding empty frame.")
         code = "input-stream-inbound-event-timeout" if idle <= end else "input-stream-timeout"
-        raise Trouble(
-            "ServiceQuotaExceededException",
-            {
-                "message": "The stream was closed because it exceeded the quota for waiting or duration.",
-                "quotaCode": code,
-                "serviceCode": "polly",
-            },
-        )
+        message = "The stream was closed because it exceeded the quota for waiting or duration."
+        raise Refusal(402, "ServiceQuotaExceededException", message, {"quotaCode": code, "serviceCode": "polly"})
 
     async def _take(self, event: Mapping[str, Any]) -> None:
         text, kind = event.get("Text"), event.get("TextType") or "text"
@@ -218,10 +201,8 @@ def _payload(message: Message) -> Mapping[str, Any]:
 
 
 def _wrong(reason: str, message: str, name: str | None = None) -> NoReturn:
-    told: dict[str, Any] = {"message": message, "reason": reason}
-    if name is not None:
-        told["fields"] = [{"name": name, "message": message}]
-    raise Trouble("ValidationException", told)
+    fields = {} if name is None else {"fields": [{"name": name, "message": message}]}
+    raise Refusal(400, "ValidationException", message, {"reason": reason, **fields})
 
 
 def _headers(kind: str, name: str, content: str = "application/json") -> dict[str, str]:
