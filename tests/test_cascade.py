@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 import voiceloop as vl
 from voiceloop.interfaces import Expectation
 from voiceloop.testing.scripted import (
     Delay,
+    Hang,
     ScriptedReasoner,
     ScriptedRecognizer,
     ScriptedSynthesizer,
@@ -85,3 +87,42 @@ async def test_a_clause_cut_short_ends_the_same(marks: bool) -> None:
     model = cascade([], ["It is ten past five."], speaks={"faults": {0: Short(300)}, "marks": marks})
     log = await talk(["Hi", OVER], model)
     assert ends(log) == [(1, "completed", "It is ten past five.")]
+
+
+@pytest.mark.virtual_time
+async def test_a_voice_that_streams_speaks_all_clauses_on_one_timeline() -> None:
+    text = "This is the first one. And this the second. Bye."
+    model = cascade([], [text], thinks={"token": 0.1}, speaks={"streams": True})
+    log = await talk(["Hi", OVER], model)
+    assert [clause.text for clause in model.synthesizer.clauses][-2:] == ["And this the second.", "Bye."]  # type: ignore[attr-defined]
+    assert [clause.first for clause in model.synthesizer.clauses] == [True, False, False, False]  # type: ignore[attr-defined]
+    assert of(log, vl.AudioChunk)[0].at < 0.2 + 9 * 0.1
+    assert [(word.text, text[word.start : word.end]) for word in of(log, vl.Word)] == [
+        (word, word) for word in text.replace(".", "").split()
+    ]
+    assert [end[1:] for end in ends(log)] == [("completed", text)]
+
+
+@pytest.mark.virtual_time
+async def test_a_voice_that_streams_may_wait_for_a_tool_and_be_interrupted() -> None:
+    from voiceloop.interfaces import ToolCall
+
+    @vl.tool
+    async def look() -> str:
+        """Look."""
+        await anyio.sleep(30)
+        return "rain"
+
+    model = cascade([], [["Let me see.", ToolCall("1", "look", {})], LONG, "Fine."], speaks={"streams": True})
+    log = await talk(["Hi", Until(vl.ToolReturned, after=2), "Stop", Until(vl.TurnEnded)], model, tools=[look])
+    (turn, reason, heard) = ends(log)[0]
+    assert (turn, reason) == (1, "interrupted")
+    assert heard.startswith("Let me see. One two")
+    assert "cut" in model.synthesizer.outcomes  # type: ignore[attr-defined]
+
+
+@pytest.mark.virtual_time
+async def test_a_voice_that_streams_and_hangs_is_noticed() -> None:
+    model = cascade([], ["This is the first one."], speaks={"streams": True, "faults": {0: Hang()}})
+    with pytest.raises(vl.ProviderTimeout):
+        await talk(["Hi", OVER], model)

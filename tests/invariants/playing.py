@@ -220,6 +220,7 @@ def _record(schedule: Schedule) -> tuple[Record, vl.Cascade]:
         marks_late=p.marks_late,
         marks_lost=p.marks_lost,
         marks_disordered=p.marks_disordered,
+        streams=p.streams,
         chunk_ms=p.speech_chunk_ms,
         faults=faults,
     )

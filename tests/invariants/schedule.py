@@ -45,6 +45,7 @@ class Providers:
     marks_late: float = 0.0
     marks_lost: bool = False
     marks_disordered: bool = False
+    streams: bool = False
     tool_s: float = 0.1
     fault: tuple[str, int] | None = None
 
@@ -168,6 +169,7 @@ def providers(*, faults: bool = False, replies: Sequence[str] = REPLIES) -> st.S
         marks_late=st.sampled_from((0.0, 0.0, 0.03, 0.06, 0.3, 1.0)),
         marks_lost=st.sampled_from((False, False, False, True)),
         marks_disordered=st.sampled_from((False, False, False, True)),
+        streams=st.sampled_from((False, False, False, True)),
         tool_s=st.sampled_from((0.0, 0.1, 1.0, 4.0)),
         fault=st.tuples(st.sampled_from(places), st.integers(0, 3)) if faults else st.none(),
     )  # fmt: skip

@@ -108,6 +108,11 @@ class Patience:
         if now + self._gap * 0.75 > self._until:
             self._scope.deadline = self._until = now + self._gap
 
+    @property
+    def paused(self) -> bool:
+        """Whether it waits without a deadline."""
+        return self._scope.deadline == inf
+
     def pause(self) -> None:
         """Wait without a deadline until the next :meth:`fed`."""
         self._scope.deadline, self._until = inf, 0.0

@@ -20,6 +20,7 @@ from voiceloop.interfaces.reasoner import (
     ToolCall,
 )
 from voiceloop.interfaces.recognizer import (
+    Entity,
     Expectation,
     Final,
     ListenConfig,
@@ -94,6 +95,7 @@ __all__ = (
     "Command",
     "Cut",
     "EndOfTurn",
+    "Entity",
     "Expectation",
     "Final",
     "Link",

@@ -58,15 +58,29 @@ class Partial:
 
 
 @frozen
+class Entity:
+    """Personally identifiable information in a Final: its ``type``, such as "NAME" or "PHONE", its ``text``, and its
+    time in ms since the first byte sent."""
+
+    type: str
+    text: str
+    start_ms: float
+    end_ms: float
+    confidence: float | None = None
+
+
+@frozen
 class Final:
     """What item ``item`` said. A recognizer that can flush may send a longer Final of the same item later, when
-    speech went on after a pause. ``confidence``: 0 to 1; below 0.5 means "ask back". ``text`` may be empty."""
+    speech went on after a pause. ``confidence``: 0 to 1; below 0.5 means "ask back". ``text`` may be empty.
+    ``entities``: personally identifiable information in it, where the recognizer was asked for that."""
 
     item: str
     text: str
     words: tuple[SpokenWord, ...] = ()
     confidence: float | None = None
     language: str | None = None
+    entities: tuple[Entity, ...] = ()
 
 
 @frozen

@@ -117,8 +117,10 @@ class Synthesizer(abc.ABC):
     def stream(
         self, clauses: AsyncIterable[Clause], config: SpeakConfig
     ) -> AbstractAsyncContextManager[AsyncIterator[Speech]]:
-        """Speak clauses as they come, on one connection; times are from the first sample of all.
+        """Speak clauses as they come, on one connection.
 
-        Only called with ``capabilities.streams``; otherwise the engine overlaps :meth:`speak` and keeps the order.
+        Times are from the first sample of all; the characters of a WordMark count through all clauses' texts, put
+        together without anything between them. Only called with ``capabilities.streams``; otherwise the engine
+        overlaps :meth:`speak` and keeps the order.
         """
         raise NotImplementedError(f"{self.name} does not stream clauses")

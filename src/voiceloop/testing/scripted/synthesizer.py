@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mappin
 from contextlib import aclosing, asynccontextmanager
 
 import anyio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from voiceloop import clock
 from voiceloop.audio import PCM16_24K, AudioFormat
@@ -19,6 +19,7 @@ from voiceloop.interfaces import (
     Synthesizer,
     SynthesizerCapabilities,
     SynthesizerUsage,
+    WordMark,
 )
 from voiceloop.testing.scripted.sound import Piece, pieces
 from voiceloop.testing.scripted.steps import Step, perform
@@ -91,7 +92,7 @@ class ScriptedSynthesizer(Synthesizer):
                     self._cut(number)
 
     async def _stream(self, clauses: AsyncIterable[Clause], config: SpeakConfig) -> AsyncGenerator[Speech, None]:
-        start_ms = 0.0
+        start_ms, chars = 0.0, 0
         async for clause in clauses:
             samples = 0
             number = self._begin(clause)
@@ -100,8 +101,11 @@ class ScriptedSynthesizer(Synthesizer):
                 async for item in items:
                     if isinstance(item, SpeechAudio):
                         samples += self.format.samples(item.pcm)
+                    if isinstance(item, WordMark):
+                        item = evolve(item, start=item.start + chars, end=item.end + chars)
                     yield item
             start_ms += self.format.ms(samples)
+            chars += len(clause.text)
 
     def _begin(self, clause: Clause) -> int:
         self.clauses.append(clause)
