@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
-from attrs import field, frozen
+import anyio
+import anyio.to_thread
+from attrs import define, field, frozen, validators
 
+from voiceloop import clock
+from voiceloop.aws.chain import Chain, Credentials
+from voiceloop.aws.fault_table import PROVIDERS
+from voiceloop.aws.faults import from_boto
 from voiceloop.aws.wire.stream import Deadlines, EventStream, StreamRequest, Wire
+from voiceloop.errors import BadInput, ProviderRefused, ProviderTimeout
 from voiceloop.interfaces import Resources
+
+if TYPE_CHECKING:
+    from voiceloop.aws.clients import Client
+
+T = TypeVar("T")
+
+__all__ = ("Access", "Account", "Credentials", "Keys")
+
+# How long, in seconds, the chain may take: it may ask a metadata service, an identity provider or a program.
+_CREDENTIALS_DEADLINE = 30.0
+
+
+def _key(keys: Keys, attribute: Any, value: Any) -> None:
+    if not isinstance(value, str) or not value or value != value.strip():
+        raise BadInput(
+            f"{attribute.name} must be a text that is not empty, without blanks around it",
+            hint="Its value is not shown here. See IAM console > Users > Security credentials.",
+        )
 
 
 @frozen
@@ -20,12 +47,38 @@ class Keys:
     """Credentials given by hand, held in memory only; no part of them shows in a repr.
 
     ``expires``: when temporary credentials end (aware UTC), so that long streams are renewed before.
+    Raises BadInput.
     """
 
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
+    access_key: str = field(repr=False, validator=_key)
+    secret_key: str = field(repr=False, validator=_key)
+    session_token: str | None = field(default=None, repr=False, validator=validators.optional(_key))
     expires: datetime | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.expires is not None and self.expires.tzinfo is None:
+            raise BadInput(f"expires={self.expires!r} has no time zone", hint="Give it in UTC: datetime.now(UTC).")
+
+
+def _check_url(what: str, url: str, *, secret: bool = False) -> None:
+    """Raise BadInput unless ``url`` is a scheme, host and port and nothing else; one with a password is not shown."""
+    named = what if secret or "@" in url else f"{what}={url!r}"
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise BadInput(f"{named} must begin with https:// or http:// and name a host, and a port if it is not 443")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise BadInput(f"{named} must end with its host or port; a path is not used")
+    if not secret and parts.username is not None:
+        raise BadInput(f"{named} must not hold a user name or password")
+
+
+def _check_region(what: str, region: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", region):
+        raise BadInput(f"{what}={region!r} is no region's name, such as 'us-east-1' or 'eu-central-1'")
 
 
 @frozen
@@ -38,66 +91,198 @@ class Account:
     default boto's ``AWS_ENDPOINT_URL*`` variables and configuration. ``ca_bundle``: a PEM file; by default
     ``AWS_CA_BUNDLE``, then the system's. ``proxy``: by default ``HTTPS_PROXY`` and ``NO_PROXY``. ``wire``:
     what carries event streams, for tests.
+
+    Raises BadInput for a region, URL or proxy that cannot be one.
     """
 
     region: str | None = None
     profile: str | None = None
     keys: Keys | None = None
-    endpoints: Mapping[str, str] = field(factory=dict, hash=False)
+    endpoints: Mapping[str, str] = field(factory=dict, hash=False, converter=dict)
     ca_bundle: Path | str | None = None
     proxy: str | None = field(default=None, repr=False)
     wire: Wire | None = None
 
+    def __attrs_post_init__(self) -> None:
+        if self.region is not None:
+            _check_region("region", self.region)
+        if self.profile is not None and not self.profile:
+            raise BadInput("profile='' must be the name of a profile, or None")
+        for service, url in self.endpoints.items():
+            _check_url(f"endpoints[{service!r}]", url)
+        if self.proxy is not None:
+            _check_url("proxy", self.proxy, secret=True)
+
     async def access(self, resources: Resources) -> Access:
         """The account made ready: configuration read, region known. Shared by all that use the same pool.
 
-        Raises BadInput for an unknown profile or no region (naming the variables), never contacts AWS.
+        The environment and the shared files are read once in a pool. Raises BadInput for an unknown profile, no
+        region (naming the variables), or a file of certificates that does not exist. Never contacts AWS.
         """
-        raise NotImplementedError
+
+        @asynccontextmanager
+        async def open_access() -> AsyncIterator[Access]:
+            yield await _aside(lambda: Access.read(self, resources))
+
+        return await resources.get(("voiceloop.aws.access", self), open_access)
 
 
-class Credentials(Protocol):
-    """A frozen set of credentials: what botocore's signers take. ``expires`` None: never, or it is unknown."""
+@define(eq=False)
+class Access:
+    """An account made ready, in one pool: what providers call. :meth:`Account.access` makes it."""
 
-    access_key: str
-    secret_key: str
-    token: str | None
-    expires: datetime | None
+    account: Account
+    region: str
+    ca_bundle: str | None
+    chain: Chain = field(repr=False)
+    resources: Resources = field(repr=False)
+    _signing_in: anyio.Lock = field(factory=anyio.Lock, repr=False)
+    _prepared: bool = field(default=False, repr=False)
+    _wire: Wire | None = field(default=None, repr=False)
 
-
-class Access(Protocol):
-    """An account made ready, in one pool: what providers call."""
-
-    @property
-    def region(self) -> str: ...
+    @classmethod
+    def read(cls, account: Account, resources: Resources) -> Access:
+        """Read what the account leaves to the environment and the shared files; blocks. Raises BadInput."""
+        chain = Chain.load(account.profile, account.keys)
+        region = chain.region(account.region)
+        _check_region("the configured region", region)
+        ca_bundle = chain.ca_bundle(str(account.ca_bundle) if account.ca_bundle else None)
+        if ca_bundle is not None and not Path(ca_bundle).is_file():
+            raise BadInput(
+                f"there is no file of certificates {ca_bundle!r}",
+                hint="Check Account(ca_bundle=...), AWS_CA_BUNDLE and the profile's ca_bundle.",
+            )
+        access = cls(account, region, ca_bundle, chain, resources, wire=account.wire)
+        for service in PROVIDERS:
+            url = access.set_endpoint(service)
+            if url is not None:
+                _check_url(f"the configured endpoint of {service}", url)
+        return access
 
     async def credentials(self) -> Credentials:
         """Fresh credentials, frozen. Raises ProviderRefused, naming the variables and commands, without any."""
-        ...
+        keys = self.account.keys
+        if keys is not None:
+            return Credentials(keys.access_key, keys.secret_key, keys.session_token, keys.expires)
+        # One caller asks the identity provider, the others take what it got.
+        with clock.outside_work():
+            async with self._signing_in:
+                if not self._prepared:
+                    await anyio.to_thread.run_sync(self.chain.preload_for_roles)
+                    self._prepared = True
+                found = await self._resolve()
+        if found is None:
+            from botocore.exceptions import NoCredentialsError
+
+            raise from_boto("", "", NoCredentialsError())
+        return found
+
+    async def _resolve(self) -> Credentials | None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        failure: Exception
+        try:
+            with anyio.fail_after(_CREDENTIALS_DEADLINE):
+                return await self.chain.credentials()
+        except TimeoutError:
+            failure = ProviderTimeout(
+                f"no credentials after {_CREDENTIALS_DEADLINE:g} s",
+                provider="AWS",
+                retryable=True,
+                hint="The profile's credential_process, identity provider or metadata service does not answer.",
+            )
+        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+            failure = from_boto("", "", error)
+        raise failure
+
+    def set_endpoint(self, service: str) -> str | None:
+        """The URL that the account, the environment or the config file sets for ``service``, or None."""
+        given = self.account.endpoints.get(service) or self.account.endpoints.get("")
+        url = given or self.chain.configured_endpoint(service)
+        return url.rstrip("/") if url else None
 
     def endpoint(self, service: str) -> str:
-        """The URL of ``service`` in the region, without a path."""
-        ...
+        """The URL of ``service`` in the region, without a path.
+
+        Raises ProviderRefused, with the regions that have it, where boto's data says that the region has not.
+        """
+        url = self.set_endpoint(service)
+        if url is not None:
+            return url
+        url, elsewhere = self.chain.regional_endpoint(service, self.region)
+        if elsewhere:
+            provider = PROVIDERS.get(service, service)
+            raise ProviderRefused(
+                f"the region {self.region} does not have it; these do: {', '.join(elsewhere)}",
+                provider=provider,
+                hint=(
+                    f"Choose one of them by Account(region=...) or AWS_REGION. If boto's list is too old, update "
+                    f"botocore or give Account(endpoints={{{service!r}: {url!r}}})."
+                ),
+            )
+        return url
 
     def proxy(self, url: str) -> str | None:
         """The proxy through which ``url`` is reached."""
-        ...
+        if self.account.proxy is not None:
+            return self.account.proxy
+        from botocore.utils import get_environ_proxies
+
+        return get_environ_proxies(url).get(urlsplit(url).scheme)  # type: ignore[no-any-return]
 
     async def tls(self) -> ssl.SSLContext:
         """The shared TLS context, made once, off the event loop. ALPN is not set."""
-        ...
+
+        @asynccontextmanager
+        async def open_tls() -> AsyncIterator[ssl.SSLContext]:
+            yield await _aside(lambda: _tls(self.ca_bundle))
+
+        return await self.resources.get(("voiceloop.aws.tls", self.ca_bundle), open_tls)
 
     def stream(
         self, request: StreamRequest, deadlines: Deadlines | None = None
     ) -> AbstractAsyncContextManager[EventStream]:
         """Open an event stream."""
-        ...
+        if self._wire is None:
+            from voiceloop.aws.wire.duplex import Http2Wire
+
+            self._wire = Http2Wire()
+        return self._wire.open(request, self, deadlines or Deadlines())
 
     async def client(self, service: str) -> Any:
         """The pool's aiobotocore client of ``service`` (``bedrock-runtime``, ``polly``): one attempt per call, enough
         connections for hundreds of sessions, kept alive for minutes."""
-        ...
+        return (await self._client(service)).boto
 
     async def warm(self, service: str, connections: int = 1) -> None:
         """Have that many open connections of the client ready; returns soon, a failure shows at the next call."""
-        ...
+        await (await self._client(service)).connections.warm(self.endpoint(service), connections)
+
+    async def _client(self, service: str) -> Client:
+        from voiceloop.aws.clients import open_client
+
+        key = ("voiceloop.aws.client", self.account, service)
+        return await self.resources.get(key, lambda: open_client(self, service))
+
+
+async def _aside(work: Callable[[], T]) -> T:
+    """Run ``work`` in a thread; virtual time waits for it."""
+    with clock.outside_work():
+        return await anyio.to_thread.run_sync(work)
+
+
+def _tls(ca_bundle: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_bundle)
+    except (ssl.SSLError, OSError) as error:
+        raise BadInput(
+            f"the file of certificates {ca_bundle!r} cannot be read",
+            hint="It must be in PEM format; see Account(ca_bundle=...) and AWS_CA_BUNDLE.",
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    system = ssl.get_default_verify_paths()
+    if ca_bundle is None and not (system.cafile or system.capath):  # a bare container image
+        from botocore.httpsession import get_cert_path
+
+        context.load_verify_locations(get_cert_path(True))
+    return context

@@ -1,0 +1,175 @@
+"""boto's own configuration and credential chain, without blocking the event loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from attrs import define, field, frozen
+
+from voiceloop import clock
+from voiceloop.errors import BadInput
+
+if TYPE_CHECKING:
+    from voiceloop.aws.account import Keys
+
+AioSession: TypeAlias = Any  # aiobotocore has no types, and is not loaded before it is used
+
+# Names in AWS_ENDPOINT_URL_<NAME> and in the `services` section of the config file, where they are not the
+# endpoint's own name with underscores. Source: AWS SDKs and Tools reference guide, "Service-specific endpoints".
+_SERVICE_IDS = {"transcribestreaming": "transcribe_streaming", "bedrock-runtime": "bedrock_runtime"}
+# Under which service botocore's endpoint data lists the regions, and what comes before some of them there.
+_LISTED_AS = {"bedrock-runtime": ("bedrock", "bedrock-runtime-")}
+# Regions that the data of older botocore releases lacks. Source: AWS General Reference, endpoints and quotas.
+_ALSO_IN = {"transcribestreaming": ("ap-southeast-5", "ap-southeast-7", "eu-central-2", "mx-central-1")}
+
+_ROLE_SETTINGS = ("role_arn", "web_identity_token_file", "sso_session", "sso_start_url", "source_profile")
+
+
+@frozen
+class Credentials:
+    """A frozen set of credentials: what botocore's signers take.
+
+    ``expires`` (aware UTC) is None when they never expire, or it is not known.
+    """
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    expires: datetime | None = None
+
+
+@define(eq=False)
+class Chain:
+    """One boto session: what the environment and the shared AWS files say. Made in a thread by :meth:`load`."""
+
+    session: AioSession = field(repr=False)
+    profile: Mapping[str, Any] = field(repr=False)
+    services: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def load(cls, profile: str | None, keys: Keys | None) -> Chain:
+        """Read the configuration; blocks. Raises BadInput for an unknown profile or broken files."""
+        from aiobotocore.session import AioSession as Session
+        from botocore.exceptions import ConfigNotFound, ConfigParseError, ProfileNotFound
+
+        session = Session(profile=profile)
+        try:
+            scoped = session.get_scoped_config()
+            full = session.full_config
+        except ProfileNotFound as missing:
+            name = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+            raise BadInput(
+                f"there is no profile {name!r} in the shared AWS files; they have "
+                f"{', '.join(sorted(session.available_profiles)) or 'none'}",
+                hint="Check Account(profile=...), AWS_PROFILE, AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE.",
+            ) from missing
+        except (ConfigNotFound, ConfigParseError) as broken:
+            raise BadInput(
+                "the shared AWS configuration cannot be read",
+                hint="Mend ~/.aws/config and ~/.aws/credentials (AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE).",
+            ) from broken
+        if keys is not None:
+            session.set_credentials(keys.access_key, keys.secret_key, keys.session_token)
+        return cls(session, scoped, full.get("services", {}))
+
+    def region(self, given: str | None) -> str:
+        """The region: given, ``AWS_REGION``, ``AWS_DEFAULT_REGION``, the profile's. Raises BadInput without any."""
+        region = (
+            given
+            or os.environ.get("AWS_REGION")
+            or os.environ.get("AWS_DEFAULT_REGION")
+            or self.profile.get("region")
+        )
+        if not region:
+            raise BadInput(
+                "no AWS region is set",
+                hint="Give Account(region='us-east-1'), or set AWS_REGION, AWS_DEFAULT_REGION or a profile's region.",
+            )
+        return str(region)
+
+    def ca_bundle(self, given: str | None) -> str | None:
+        """The PEM file of certificate authorities: given, ``AWS_CA_BUNDLE``, the profile's; None: the system's."""
+        path = given or self.session.get_config_variable("ca_bundle")
+        return str(path) if path else None
+
+    def configured_endpoint(self, service: str) -> str | None:
+        """The URL that the environment or the config file sets for ``service``, in boto's order."""
+        if self.session.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        name = _SERVICE_IDS.get(service, service.replace("-", "_"))
+        section = self.services.get(self.profile.get("services"), {}).get(name, {})
+        found = (
+            os.environ.get(f"AWS_ENDPOINT_URL_{name.upper()}")
+            or os.environ.get("AWS_ENDPOINT_URL")
+            or (section.get("endpoint_url") if isinstance(section, Mapping) else None)
+            or self.profile.get("endpoint_url")
+        )
+        return str(found) if found else None
+
+    def regional_endpoint(self, service: str, region: str) -> tuple[str, tuple[str, ...]]:
+        """The service's URL in ``region``, and the regions that have it if, as far as botocore knows, this has not.
+
+        A region that botocore does not know passes through, with the name that its partition gives.
+        """
+        from botocore.regions import EndpointResolver
+
+        data = self.session.get_component("data_loader").load_data("endpoints")
+        resolver = EndpointResolver(data)
+        made = resolver.construct_endpoint(
+            service,
+            region,
+            use_dualstack_endpoint=bool(self.session.get_config_variable("use_dualstack_endpoint")),
+            use_fips_endpoint=bool(self.session.get_config_variable("use_fips_endpoint")),
+        )
+        if made is None:
+            return f"https://{service}.{region}.amazonaws.com", ()
+        listed, prefix = _LISTED_AS.get(service, (service, ""))
+        partition = made["partition"]
+        names = resolver.get_available_endpoints(listed, partition, allow_non_regional=bool(prefix))
+        regions = {name.removeprefix(prefix) for name in names}
+        regions.update(_ALSO_IN.get(service, ()) if partition == "aws" else ())
+        regions = {name for name in regions if name in _known(data, partition)}
+        lacking = region in _known(data, partition) and regions and region not in regions
+        return f"https://{made['hostname']}", tuple(sorted(regions)) if lacking else ()
+
+    def preload(self, *services: str) -> None:
+        """Read the models that clients of ``services`` need; blocks. Making the clients is then a matter of ms."""
+        loader = self.session.get_component("data_loader")
+        for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+            loader.load_data(name)
+        for service in services:
+            loader.load_service_model(service, "service-2", api_version=None)
+            loader.load_service_model(service, "endpoint-rule-set-1", api_version=None)
+
+    def preload_for_roles(self) -> None:
+        """Read the models that the chain itself needs, if it assumes a role or signs in; blocks."""
+        if any(self.profile.get(name) for name in _ROLE_SETTINGS) or "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ:
+            self.preload("sts", "sso", "sso-oidc")
+
+    async def credentials(self) -> Credentials | None:
+        """Credentials, refreshed when they are about to expire. Raises what botocore raises."""
+        held = await self.session.get_credentials()
+        if held is None:
+            return None
+        frozen = await held.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token, _expiry(held))
+
+
+def _known(data: Mapping[str, Any], partition: str) -> Mapping[str, Any]:
+    regions: Mapping[str, Any] = next(p["regions"] for p in data["partitions"] if p["partition"] == partition)
+    return regions
+
+
+def _expiry(held: Any) -> datetime | None:
+    """When refreshable credentials end, to the second, as botocore tells no more than whether it is within a time."""
+    week = 7 * 24 * 3600
+    if not hasattr(held, "refresh_needed") or not held.refresh_needed(week):
+        return None
+    low, high = 0, week  # they expire in [low, high) seconds
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if held.refresh_needed(middle) else (middle, high)
+    return clock.utcnow() + timedelta(seconds=low)
