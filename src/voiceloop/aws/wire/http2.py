@@ -60,7 +60,7 @@ class Http2:
     def __init__(self) -> None:
         config = H2Configuration(client_side=True, header_encoding="utf-8")
         self._h2 = _PatientConnection(config)
-        self._stream = 1
+        self._stream = 0
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.ended = self.unserved = self.said_end = False
@@ -97,7 +97,12 @@ class Http2:
         Raises ProtocolError when the peer breaks HTTP/2.
         """
         parts: list[tuple[bytes, int]] = []
-        for event in self._h2.receive_data(data):
+        try:
+            events = self._h2.receive_data(data)
+        except ProtocolError:
+            self.reset = ErrorCodes.PROTOCOL_ERROR.name  # h2 has told the peer
+            raise
+        for event in events:
             match event:
                 case DataReceived():
                     parts.append((event.data or b"", event.flow_controlled_length or 0))
@@ -114,12 +119,12 @@ class Http2:
 
     def taken(self, count: int) -> None:
         """Bytes of the window are consumed: the peer may send as many again."""
-        if count:
+        if count and not self.ended and self.reset is None:
             self._h2.acknowledge_received_data(count, self._stream)
 
     def give_up(self) -> None:
         """Reset the stream, unless both sides have ended."""
-        if self.reset is None and not (self.ended and self.said_end):
+        if self._stream and self.reset is None and not (self.ended and self.said_end):
             self.reset = ErrorCodes.CANCEL.name
             self._h2.reset_stream(self._stream, ErrorCodes.CANCEL)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from voiceloop.errors import BadInput
 

@@ -124,8 +124,10 @@ class EventSigner:
             self._tick(when // 1000)
         date = b"\x05:date\x08" + when.to_bytes(8, "big", signed=True)
         text = f"{self._head}{self._prior.hex()}\n{sha256(date).hexdigest()}\n{digest}"
-        self._prior = hmac.digest(self._key, text.encode(), "sha256")
-        return pack(b"".join((date, _SIGNATURE_HEADER, self._prior)), payload)
+        signature = hmac.digest(self._key, text.encode(), "sha256")
+        frame = pack(b"".join((date, _SIGNATURE_HEADER, signature)), payload)
+        self._prior = signature
+        return frame
 
     def _tick(self, second: int) -> None:
         """Another second: the time as text, and another key when the UTC date changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 
@@ -97,10 +98,8 @@ class Tls:
 
     def close(self) -> None:
         """Say that nothing more is sent."""
-        try:
+        with contextlib.suppress(ssl.SSLError):  # the peer's own goodbye is not waited for
             self._object.unwrap()
-        except ssl.SSLError:
-            pass  # the peer's own goodbye is not waited for
 
     def _handshake(self) -> None:
         try:

@@ -1,0 +1,79 @@
+"""The messages that came and are not taken yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from voiceloop.aws.wire.frames import BrokenFrame, Decoder
+from voiceloop.aws.wire.stream import Message
+from voiceloop.aws.wire.trouble import Reason, Trouble
+
+
+class Inbox:
+    """What a peer sent, in order, until its end: for one receiver. Bounded by the window that the peer is given.
+
+    ``took`` is called with the bytes of the window that are free again: those of a message when it is taken, those
+    of a part of a message at once. ``over``: nothing more is put in; ``why`` then makes the error, if it was one.
+    ``told``: set once the receiver has come to the end. ``waiting``: the window's bytes in messages not taken yet.
+    """
+
+    def __init__(self, took: Callable[[int], None], trouble: Trouble) -> None:
+        self._took, self._trouble = took, trouble
+        self._decoder = Decoder()
+        self._queue: deque[tuple[Message, int]] = deque()
+        self._arrived = asyncio.Event()
+        self.told = asyncio.Event()
+        self.over = False
+        self.why: Reason | None = None
+        self.waiting = 0
+
+    def put(self, data: bytes, cost: int) -> None:
+        """Take bytes that came; ``cost`` is what they take of the window."""
+        before = len(self._queue)
+        try:
+            for message in self._decoder.feed(data) if not self.over else ():
+                if message.kind != "event":
+                    self.end(lambda message=message: self._trouble.told(message))  # type: ignore[misc]
+                    break
+                self._queue.append((message, 0))
+        except BrokenFrame as error:
+            self._broken(error)
+        if len(self._queue) > before:
+            self._queue[-1] = (self._queue[-1][0], cost)
+            self.waiting += cost
+            self._arrived.set()
+        else:
+            self._took(cost)
+
+    def finish(self) -> None:
+        """The peer ended the stream."""
+        try:
+            self._decoder.end()
+        except BrokenFrame as error:
+            self._broken(error)
+        self.end(None)
+
+    def end(self, why: Reason | None) -> None:
+        """Nothing more comes, and why; the first reason counts."""
+        if not self.over:
+            self.over, self.why = True, why
+            self._arrived.set()
+
+    async def get(self) -> Message:
+        """The next message. Raises why the stream is over, or StopAsyncIteration at its proper end."""
+        while not self._queue:
+            if self.over:
+                self.told.set()
+                raise StopAsyncIteration if self.why is None else self.why()
+            self._arrived.clear()
+            await self._arrived.wait()
+        message, cost = self._queue.popleft()
+        if cost:
+            self.waiting -= cost
+            self._took(cost)
+        return message
+
+    def _broken(self, error: BrokenFrame) -> None:
+        self.end(lambda: self._trouble.nonsense(error))
