@@ -20,6 +20,7 @@ from voiceloop.interfaces import (
     Renewed,
     ReplyEnded,
     ReplySpan,
+    Say,
     Settled,
     Update,
 )
@@ -27,9 +28,11 @@ from voiceloop.memory import InProcessMemory
 from voiceloop.testing.event_log import assert_log
 from voiceloop.testing.scripted import (
     Delay,
+    Fail,
     ScriptedCaller,
     ScriptedRecognizer,
     ScriptedSpeechModel,
+    ScriptedSynthesizer,
     ScriptedTurns,
     Speak,
     Until,
@@ -151,3 +154,47 @@ async def test_a_reply_that_is_only_read_has_no_audio() -> None:
     log = await talk(model([[SPOKEN, ReplyEnded(0)]]), [type_in, Until(vl.TurnEnded)])
     assert not of(log, vl.AudioChunk)
     assert of(log, vl.TurnEnded)[0].heard.text == SPOKEN
+
+
+@pytest.mark.virtual_time
+async def test_a_narrator_speaks_given_words() -> None:
+    narrator = ScriptedSynthesizer(format=vl.PCM16_16K)
+    outcome = []
+
+    async def say(session: vl.Session) -> None:
+        outcome.append(await (await session.say("Please hold the line. It takes a moment.")).done())
+
+    log = await talk(model([SPOKEN]), [Speak(800), Until(vl.TurnEnded), say], narrator=narrator, output=vl.PCM16_16K)
+    assert [event.said for event in of(log, vl.TurnEnded)] == [SPOKEN, "Please hold the line. It takes a moment."]
+    assert outcome[0].basis == "measured"
+    assert [word.text for word in of(log, vl.Word)][-3:] == ["takes", "a", "moment."]
+    assert {event.turn for event in of(log, vl.Viseme)} == {2}
+    made = sum(len(chunk.pcm) for chunk in of(log, vl.AudioChunk) if chunk.turn == 2) / 32
+    assert made == pytest.approx(len("Please hold the line. It takes a moment.") * 60, abs=200)
+
+
+@pytest.mark.virtual_time
+async def test_a_narrator_can_be_interrupted_and_can_fail() -> None:
+    narrator = ScriptedSynthesizer(speed=1.0, faults={1: Fail(RuntimeError("no voice"))})
+
+    async def say(session: vl.Session) -> None:
+        await session.say(LONG.replace(" eight", ". Eight"))
+
+    deaf = model([[(0.0, ModelCut(0))], SPOKEN])
+    log = await talk(deaf, [say, Until(vl.AudioChunk, after=1.0), "Stop", Until(vl.TurnEnded)], narrator=narrator)
+    assert next(event.reason for event in of(log, vl.TurnEnded)) == "interrupted"
+    assert not [command for command in deaf.commands if isinstance(command, Say)]
+    failing = ScriptedSynthesizer(faults={0: Fail(RuntimeError("no voice"))})
+    log = await talk(model([SPOKEN]), [say, Until(vl.TurnEnded), Speak(800), Until(vl.TurnEnded)], narrator=failing)
+    assert [notice.code for notice in of(log, vl.Notice)] == ["reply-failed"]
+    assert of(log, vl.TurnEnded)[-1].heard.text == SPOKEN
+
+
+async def test_given_words_need_a_narrator() -> None:
+    with pytest.raises(vl.BadInput, match="narrator="):
+        vl.Session(model(), idle=vl.Idle(say="Are you there?"))
+    with pytest.raises(vl.BadInput, match="narrator=5"):
+        vl.Session(model(), narrator=5)  # type: ignore[arg-type]
+    async with vl.Session(model(), turns=ScriptedTurns()) as session:
+        with pytest.raises(vl.BadInput, match="narrator="):
+            await session.say("Hello.")

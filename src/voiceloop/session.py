@@ -24,7 +24,18 @@ from voiceloop.engine.turn import Request, Turn
 from voiceloop.engine.uplink import Ask
 from voiceloop.errors import BadInput, SettingRefused, VoiceloopError
 from voiceloop.events import Event, Heard
-from voiceloop.interfaces import MarkKind, Memory, Observer, Prompt, Say, Settings, SpeechModel, TurnDetector, Update
+from voiceloop.interfaces import (
+    MarkKind,
+    Memory,
+    Observer,
+    Prompt,
+    Say,
+    Settings,
+    SpeechModel,
+    Synthesizer,
+    TurnDetector,
+    Update,
+)
 from voiceloop.rules.budgets import Idle, Limits
 from voiceloop.rules.endpointing import Endpointing
 from voiceloop.rules.floor import BargeIn
@@ -51,7 +62,8 @@ class Session:
     - ``turns``: what hears when the user speaks, "auto", or "manual" for push-to-talk with :meth:`end_turn`.
     - ``endpointing``: the silences that end a turn. ``eager``: prepare the answer in short pauses.
     - ``barge_in``: what interrupts the assistant: "speech", recognized "words", or nothing ("off").
-    - ``idle``: what to say when nobody speaks. ``limits``: the bounds of every wait and queue.
+    - ``idle``: what to say when nobody speaks. ``narrator``: a voice for given words (:meth:`say`) where the model
+      cannot speak them. ``limits``: the bounds of every wait and queue.
     - ``conversation_id`` and ``memory``: go on with an earlier conversation, and keep this one.
     - ``observers`` watch. ``pool``: shared connections, by default one for all sessions of the event loop.
     """
@@ -77,6 +89,7 @@ class Session:
         barge_in: BargeIn = "speech",
         eager: bool = False,
         idle: Idle | None = None,
+        narrator: Synthesizer | None = None,
         conversation_id: str | None = None,
         memory: Memory | None = None,
         limits: Limits = Limits(),
@@ -92,12 +105,19 @@ class Session:
             turns=turns,
             voice=voice,
             idle=idle,
+            narrator=narrator,
             memory=memory,
             pool=pool,
         )
         _check_choices(visemes=visemes, barge_in=barge_in, turns=turns)
         _check_positive(lead=lead, viseme_wait=viseme_wait, chunk_ms=chunk_ms)
+        if narrator is not None and not model.capabilities.says:
+            from voiceloop.cascade.narrated import Narrated
+
+            model = Narrated(model, narrator)
         capabilities = model.capabilities
+        if idle is not None and idle.say is not None and not capabilities.says:
+            raise BadInput(f"idle.say: {model.name} cannot speak given words", hint=_NARRATOR)
         want: frozenset[MarkKind] = frozenset({"word"} if visemes == "off" else {"word", "viseme"})
         self._parts = Parts(
             model=model,
@@ -268,7 +288,7 @@ class Session:
         if not text.strip():
             raise BadInput("text is blank: there is nothing to say")
         if not self._parts.model.capabilities.says:
-            raise BadInput(f"{self._parts.model.name} cannot speak given words", hint="Use greet(prompt) instead.")
+            raise BadInput(f"{self._parts.model.name} cannot speak given words", hint=_NARRATOR)
         turn = conductor.speaker.new_turn("say", interruptible=interruptible)
         return self._enqueue(conductor, turn, Say(turn=turn.number, text=text))
 
@@ -376,6 +396,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "turns": (TurnDetector, str),
     "voice": (str, NoneType),
     "idle": (Idle, NoneType),
+    "narrator": (Synthesizer, NoneType),
     "memory": (Memory, NoneType),
     "pool": (Pool, NoneType),
 }
@@ -385,6 +406,7 @@ _CHOICES = {
     "turns": ("auto", "manual"),
 }
 _LEAST = {"chunk_ms": 1}
+_NARRATOR = "Use a prompt, for the model's own words, or give the session a narrator=."
 _HINTS = {"model": "Join a recognizer, a reasoner and a synthesizer by Cascade(recognizer, reasoner, synthesizer)."}
 
 
