@@ -20,9 +20,12 @@ class Caller:
     connection: int = 1
 
 
-@frozen
+@frozen(eq=False)
 class Refusal(Exception):
-    """An HTTP error before anything streams: ``status``, AWS's error ``code`` and its ``message``."""
+    """An error: ``status``, AWS's error ``code`` and its ``message``; ``extra`` members stand beside the message.
+
+    Raised before anything streams it is an HTTP error; after that, the exception that ends the stream.
+    """
 
     status: int
     code: str

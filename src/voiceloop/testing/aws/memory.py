@@ -1,0 +1,282 @@
+"""Event streams from a voiceloop provider to the emulated services without sockets: for virtual time.
+
+Messages pass as values; there are no bytes to sign, so no signatures are checked here, but keys and their expiry
+are. Where a fault needs bytes, they pass through amazon-transcribe's codec.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Self, TypeAlias
+from urllib.parse import unquote
+
+import anyio
+from attrs import define, field, frozen
+
+from voiceloop.aws.account import Access
+from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest, Wire
+from voiceloop.errors import ProviderError, ProviderMisbehaved, ProviderTimeout, ProviderUnavailable
+from voiceloop.testing.aws.desk import EVENT_STREAM, Desk
+from voiceloop.testing.aws.exchange import Caller, ConnectionLost, Refusal
+from voiceloop.testing.aws.frames import BadFrame, Chunk, Decoder, as_bytes
+from voiceloop.testing.aws.line import Break, Line
+from voiceloop.testing.aws.signatures import check_expiry
+
+Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+
+_MOST_SENT = 64
+_MOST_RECEIVED = 256
+_NAMES = {
+    "transcribestreaming": "Amazon Transcribe",
+    "bedrock-runtime": "Amazon Bedrock",
+    "polly": "Amazon Polly",
+}
+
+
+@frozen(eq=False)
+class MemoryWire(Wire):
+    """A wire to the services of one emulator. ``spawn`` starts a task that the emulator owns."""
+
+    _desk: Desk
+    _spawn: Spawn
+    _connection: Callable[[], int]
+
+    def open(
+        self, request: StreamRequest, access: Access, deadlines: Deadlines
+    ) -> AbstractAsyncContextManager[EventStream]:
+        """Open a stream, as :meth:`Wire.open` says."""
+        return self._open(request, access, deadlines)
+
+    @asynccontextmanager
+    async def _open(self, request: StreamRequest, access: Access, deadlines: Deadlines) -> AsyncIterator[EventStream]:
+        credentials = await access.credentials()
+        link = _Link(_NAMES.get(request.service, request.service), request, deadlines)
+        number = self._connection()
+        over = anyio.Event()
+
+        async def serve() -> None:
+            try:
+                keys = self._desk.ring.find(credentials.access_key, credentials.token)
+                caller = Caller(keys.access_key, access.region, number)
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                messages = _Inward(link, lambda: check_expiry(keys))
+                await self._desk.direct(unquote(request.path), headers, caller, messages, _MemoryLine(link))
+            except Refusal as refusal:
+                await self._desk.refuse(_MemoryLine(link), refusal)
+            except ConnectionLost:
+                link.lose()
+            finally:
+                link.lose()
+                over.set()
+
+        self._spawn(serve)
+        try:
+            yield link
+        finally:
+            link.leave()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(deadlines.close):
+                await over.wait()
+
+
+@define(eq=False)
+class _Link(EventStream):
+    """Both directions of one stream, as its caller sees it."""
+
+    provider: str
+    request: StreamRequest
+    deadlines: Deadlines
+    sent: deque[Message] = field(factory=deque)
+    coming: deque[Chunk] = field(factory=deque)
+    status: int | None = None
+    headers: Mapping[str, str] = field(factory=dict)
+    ending: bool = False
+    ended: bool = False
+    lost: bool = False
+    left: bool = False
+    broken: ProviderError | None = None
+    changed: anyio.Event = field(factory=anyio.Event)
+    _decoder: Decoder | None = None
+    _decoded: deque[Message] = field(factory=deque)
+
+    def notify(self) -> None:
+        """Something has changed: let whoever waits look again."""
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    def lose(self) -> None:
+        """Nothing more comes from the service."""
+        self.lost = self.lost or not self.ended
+        self.notify()
+
+    def leave(self) -> None:
+        """The caller is gone."""
+        self.left = True
+        self.notify()
+
+    async def send(self, message: Message) -> None:
+        await self._until(lambda: len(self.sent) < _MOST_SENT or self._over, self.deadlines.send, "sending an event")
+        if self._over:
+            raise self._failure()
+        self.sent.append(message)
+        self.notify()
+
+    async def end(self) -> None:
+        self.ending = True
+        self.notify()
+
+    async def response(self) -> Mapping[str, str]:
+        await self._until(
+            lambda: self.status is not None or self.lost, self.deadlines.headers, "waiting for the response"
+        )
+        if self.status == 200:
+            return self.headers
+        if self.status is not None:
+            await self._until(lambda: self._over, self.deadlines.headers, "reading the response")
+        raise self._failure()
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return _Outward(self)
+
+    async def receive(self) -> Message | None:
+        """The next message; None at the end of the stream."""
+        await self.response()
+        while True:
+            if self._decoded:
+                return self._checked(self._decoded.popleft())
+            if self.broken is not None:
+                raise self.broken
+            await self._until(lambda: bool(self.coming) or self._over, self.deadlines.idle, "waiting for an event")
+            if self.coming:
+                self._take(self.coming.popleft())
+                self.notify()
+            elif self.ended and (self._decoder is None or self._decoder.whole):
+                return None
+            else:
+                raise self._failure()
+
+    @property
+    def _over(self) -> bool:
+        return self.ended or self.lost
+
+    def _take(self, chunk: Chunk) -> None:
+        if isinstance(chunk, Message) and self._decoder is None:
+            self._decoded.append(chunk)
+            return
+        self._decoder = self._decoder or Decoder()
+        try:
+            self._decoded.extend(self._decoder.feed(as_bytes(chunk)))
+        except BadFrame as error:
+            self.broken = ProviderMisbehaved(f"broken event: {error}", provider=self.provider, retryable=True)
+
+    def _checked(self, message: Message) -> Message:
+        if message.kind != "event":
+            from voiceloop.aws.faults import from_message
+
+            self.broken = from_message(self.request.service, self.request.operation, message)
+            raise self.broken
+        return message
+
+    def _failure(self) -> ProviderError:
+        """Why nothing more can be sent or received."""
+        if self.broken is None and self.status not in (None, 200):
+            from voiceloop.aws.faults import from_response
+
+            assert self.status is not None
+            body = b"".join(as_bytes(chunk) for chunk in self.coming)
+            self.broken = from_response(self.request.service, self.request.operation, self.status, self.headers, body)
+        last = self.coming[-1] if self.coming else None
+        if self.broken is None and isinstance(last, Message) and last.kind != "event":
+            from voiceloop.aws.faults import from_message
+
+            return from_message(self.request.service, self.request.operation, last)
+        return self.broken or ProviderUnavailable(
+            "the stream has ended" if self.ended else "the connection was lost",
+            provider=self.provider,
+            retryable=True,
+        )
+
+    async def _until(self, condition: Callable[[], bool], seconds: float | None, doing: str) -> None:
+        try:
+            with anyio.fail_after(seconds):
+                while not condition():
+                    await self.changed.wait()
+        except TimeoutError:
+            raise ProviderTimeout(
+                f"nothing happened for {seconds:g} s", provider=self.provider, doing=doing, retryable=True
+            ) from None
+
+
+@define(eq=False)
+class _Outward:
+    """Iterates over what the service sends."""
+
+    _link: _Link
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        message = await self._link.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+
+@define(eq=False)
+class _Inward:
+    """Iterates over what the caller sends."""
+
+    _link: _Link
+    _check: Callable[[], None]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        link = self._link
+        while not link.sent:
+            if link.left:
+                raise ConnectionLost
+            if link.ending:
+                raise StopAsyncIteration
+            await link.changed.wait()
+        self._check()
+        message = link.sent.popleft()
+        link.notify()
+        return message
+
+
+@define(eq=False)
+class _MemoryLine(Line):
+    """The service's end."""
+
+    _link: _Link
+
+    async def head(self, status: int, headers: Mapping[str, str]) -> None:
+        self._link.status, self._link.headers = status, {name.lower(): value for name, value in headers.items()}
+        self._link.notify()
+
+    async def data(self, chunk: Chunk) -> None:
+        link = self._link
+        while len(link.coming) >= _MOST_RECEIVED and not link.left:
+            await link.changed.wait()
+        if link.left or link.lost:
+            raise ConnectionLost
+        link.coming.append(chunk)
+        link.notify()
+
+    async def finish(self) -> None:
+        self._link.ended = True
+        self._link.notify()
+
+    async def break_off(self, how: Break) -> None:
+        match how:
+            case "cut":
+                await self.finish()
+            case "reset" | "drop":
+                self._link.lose()
+
+
+__all__ = ("EVENT_STREAM", "MemoryWire")

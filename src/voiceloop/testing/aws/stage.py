@@ -1,0 +1,40 @@
+"""What every emulated service is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from attrs import frozen
+
+from voiceloop.interfaces import Resources
+from voiceloop.testing.aws.backing import Backing
+from voiceloop.testing.aws.exchange import RestService, StreamService
+from voiceloop.testing.aws.faults import Faults
+from voiceloop.testing.aws.settings import Settings, Timers
+
+
+@frozen
+class Stage:
+    """What a service works with: the engines behind it, the shared things these need, timers, quotas and faults."""
+
+    backing: Backing
+    resources: Resources
+    timers: Timers
+    settings: Settings
+    faults: Faults
+    account: str = "123456789012"
+
+
+Service: TypeAlias = StreamService | RestService
+Services: TypeAlias = Callable[[Stage], Sequence[Service]]
+
+
+def services(stage: Stage) -> tuple[Service, ...]:
+    """Every service there is. The first whose route fits a request answers it."""
+    from voiceloop.testing.aws.converse import Converse
+    from voiceloop.testing.aws.polly import Polly
+    from voiceloop.testing.aws.polly_stream import PollyStream
+    from voiceloop.testing.aws.transcribe import Transcription, WebSocketTranscription
+
+    return (Transcription(stage), WebSocketTranscription(stage), Polly(stage), PollyStream(stage), Converse(stage))
