@@ -20,7 +20,7 @@ from voiceloop.aws.wire.link import Link, Listener
 from voiceloop.aws.wire.proxy import TunnelRefused
 from voiceloop.aws.wire.signing import EventSigner, SignedRequest, authority, sign_request
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest, Wire
-from voiceloop.aws.wire.tls import ALPN
+from voiceloop.aws.wire.tls import ALPN, shared_context
 from voiceloop.aws.wire.trouble import Reason, Trouble
 from voiceloop.aws.wire.watch import Watch
 from voiceloop.errors import BadInput, ProviderError
@@ -45,7 +45,7 @@ async def _open(request: StreamRequest, access: Access, deadlines: Deadlines) ->
     if where.scheme != "https" or not where.hostname:
         raise BadInput(f"the endpoint {endpoint!r} of {request.service} has to begin with https:// and name a host")
     credentials = await access.credentials()
-    context = await access.tls()
+    context = await shared_context(access)
     trouble = Trouble(request.service, request.operation, authority(endpoint))
     channel = _Channel(deadlines, trouble)
     try:

@@ -1,25 +1,13 @@
-"""Proxies: which one leads to a URL, and the tunnel through it."""
+"""A tunnel through an HTTP proxy."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from voiceloop.errors import BadInput
 
 _MOST_ANSWER = 16 * 1024
-
-
-def find_proxy(url: str) -> str | None:
-    """The proxy that the environment names for ``url``: ``HTTPS_PROXY``, unless ``NO_PROXY`` names its host."""
-    where = urlsplit(url)
-    proxies = getproxies_environment()
-    host = where.hostname or ""
-    bare = host if where.port is None else f"{host}:{where.port}"
-    if any(proxy_bypass_environment(name, proxies) for name in (host, bare, where.netloc)):
-        return None
-    return proxies.get(where.scheme) or proxies.get("all")
 
 
 class TunnelRefused(Exception):

@@ -5,14 +5,30 @@ from __future__ import annotations
 import contextlib
 import os
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from voiceloop import clock
 from voiceloop.errors import BadInput
 
+if TYPE_CHECKING:
+    from voiceloop.aws.account import Access
+
 ALPN = "h2"
 _RECORD = 16 * 1024  # bytes: a TLS record's most
+
+
+async def shared_context(access: Access) -> ssl.SSLContext:
+    """The context for the event streams of all accounts in a pool that trust the same certificates."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[ssl.SSLContext]:
+        yield await context(access.ca_bundle)
+
+    return await access.resources.get(("voiceloop.aws.wire.tls", access.ca_bundle), opened)
 
 
 async def context(ca_bundle: str | None) -> ssl.SSLContext:
