@@ -100,7 +100,7 @@ class Chain:
         if self.session.get_config_variable("ignore_configured_endpoint_urls"):
             return None
         name = _SERVICE_IDS.get(service, service.replace("-", "_"))
-        section = self.services.get(self.profile.get("services"), {}).get(name, {})
+        section = self.services.get(str(self.profile.get("services")), {}).get(name, {})
         found = (
             os.environ.get(f"AWS_ENDPOINT_URL_{name.upper()}")
             or os.environ.get("AWS_ENDPOINT_URL")

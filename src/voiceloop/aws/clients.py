@@ -1,27 +1,97 @@
-"""Pooled clients of the request-and-answer services."""
+"""Pooled clients of the services that answer requests, and calls that are tried again where that helps."""
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import anyio.to_thread
 from attrs import frozen
+
+from voiceloop import clock
+from voiceloop.aws.faults import translated
+from voiceloop.errors import ProviderError
+from voiceloop.rules.backoff import Backoff
 
 if TYPE_CHECKING:
     from voiceloop.aws.account import Access
+    from voiceloop.aws.connections import Connections
+
+__all__ = ("Client", "call", "open_client")
 
 
 @frozen(eq=False)
 class Client:
-    """A service's client and the connections under it."""
+    """A service's aiobotocore client and the connections under it."""
 
     boto: Any
-    connections: Any
+    connections: Connections
+
+
+async def call(access: Access, service: str, operation: str, *, backoff: Backoff = Backoff(), **params: Any) -> Any:
+    """Call ``operation`` (``SynthesizeSpeech``) of ``service`` and return botocore's answer, its body unread.
+
+    Tried again by ``backoff`` where that can help: throttles, server errors, lost connections. Raises the
+    ProviderError of ``voiceloop.aws.faults``; BadInput never.
+    """
+    from botocore import xform_name
+
+    method = getattr(await access.client(service), xform_name(operation))
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            with clock.outside_work(), translated(service, operation):
+                return await method(**params)
+        except ProviderError as error:
+            wait = backoff.delay(attempt, clock.random()) if error.retryable else None
+            if wait is None:
+                raise
+        await anyio.sleep(wait)
 
 
 @asynccontextmanager
 async def open_client(access: Access, service: str) -> AsyncIterator[Client]:
-    """Make a client of ``service``; its connections close when it is left."""
-    raise NotImplementedError
-    yield
+    """Make a client of ``service``; its connections close when it is left.
+
+    Raises ProviderRefused without credentials, or where the region does not have the service.
+    """
+    url = access.set_endpoint(service)
+    if url is None:
+        access.endpoint(service)  # refuses a region without the service
+    if not (service == "bedrock-runtime" and "AWS_BEARER_TOKEN_BEDROCK" in os.environ):
+        await access.credentials()
+    tls = await access.tls()
+
+    with clock.outside_work():
+        await anyio.to_thread.run_sync(_load, access, service)
+    from aiobotocore.config import AioConfig
+
+    from voiceloop.aws.connections import Connections, Patience
+
+    patience = Patience()
+    async with AsyncExitStack() as stack:
+        connections = await stack.enter_async_context(Connections(tls, access.proxy, patience))
+        config = AioConfig(
+            http_session_cls=lambda **_: connections,
+            retries={"mode": "standard", "total_max_attempts": 1},
+            connect_timeout=patience.connect,
+            read_timeout=patience.read,
+            max_pool_connections=patience.limit,
+        )
+        making = access.chain.session.create_client(
+            service, region_name=access.region, endpoint_url=url, config=config
+        )
+        with clock.outside_work(), translated(service, ""):
+            boto = await stack.enter_async_context(making)
+        yield Client(boto, connections)
+
+
+def _load(access: Access, service: str) -> None:
+    """What takes long and blocks: the imports of aiohttp and aiobotocore, and the service's model."""
+    importlib.import_module("voiceloop.aws.connections")
+    access.chain.preload(service)

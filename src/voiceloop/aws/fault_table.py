@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
 
 from voiceloop.errors import (
     ProviderError,
@@ -39,7 +39,7 @@ class Row:
     error: type[ProviderError]
     remedy: Remedy
     hint: str = ""
-    codes: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    codes: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
@@ -123,6 +123,17 @@ _PROXY = "The answer is not AWS's: check HTTPS_PROXY and NO_PROXY, or the proxy 
 _CERTIFICATE = "Set AWS_CA_BUNDLE, or Account(ca_bundle=...), to the PEM file of the authority that signed it."
 _WAIT = "Try again a little later."
 _SILENCE = "Audio must reach the service all the time: is the microphone muted? Send silence while it is."
+
+
+def _nova(error: type[ProviderError], remedy: Remedy, hint: str, *says: str) -> Row:
+    """A row of Nova Sonic's ValidationException, which is told apart by its text."""
+    return Row(error, remedy, hint, codes=("validation",), operations=(NOVA,), says=says)
+
+
+def _polly(code: str, hint: str) -> Row:
+    """A request that Polly does not take."""
+    return Row(ProviderRefused, "do not retry", hint, codes=(code,), services=(POLLY,))
+
 
 ROWS: tuple[Row, ...] = (
     # Who asks: the same for all services. Transcribe says a stale event signature as BadRequestException, below.
@@ -219,65 +230,43 @@ ROWS: tuple[Row, ...] = (
         services=(BEDROCK,),
     ),
     # Nova Sonic's ValidationException, told apart by its text.
-    *(
-        Row(error, remedy, hint, codes=("validation",), operations=(NOVA,), says=says)
-        for error, remedy, hint, says in (
-            (
-                ProviderTimeout,
-                "reopen",
-                _SILENCE,
-                ("timed out waiting for audio bytes", "timed out waiting for input events"),
-            ),
-            (
-                ProviderRefused,
-                "reopen with half the history",
-                "The conversation's history is too long to replay; a shorter part of it is sent instead.",
-                ("chat history is over max limit",),
-            ),
-            (
-                ProviderRefused,
-                "reopen",
-                "Audio was sent inside a text block.",
-                ("chat history should be sent completely",),
-            ),
-            (
-                ProviderRefused,
-                "reopen",
-                "A tool's result must be one JSON object.",
-                ("tool response parsing error",),
-            ),
-            (ProviderUnavailable, "reopen", _WAIT, ("system instability detected",)),
-            (
-                ProviderUnavailable,
-                "reopen",
-                "The connection was dropped, as happens after minutes without speech.",
-                ("internalerrorcode=531", "rst_stream closed stream"),
-            ),
-            (
-                ProviderRefused,
-                "do not retry",
-                "Change the wording of the instructions, the history or the text that was sent.",
-                ("blocked by our content filters",),
-            ),
-            (
-                ProviderRefused,
-                "do not retry",
-                "A content block needs at least one data event before its end.",
-                ("no content data was received",),
-            ),
-            (
-                ProviderRefused,
-                "do not retry",
-                "The audio block must be closed before the prompt.",
-                ("all contents must be closed before ending prompt",),
-            ),
-            (
-                ProviderRefused,
-                "do not retry",
-                "Check the voice, the rates, the tools' schemas and the results of tools.",
-                ("",),
-            ),
-        )
+    _nova(ProviderTimeout, "reopen", _SILENCE, "timed out waiting for audio bytes", "timed out waiting for input"),
+    _nova(
+        ProviderRefused,
+        "reopen with half the history",
+        "The conversation is too long to be replayed whole; replay half of it.",
+        "chat history is over max limit",
+    ),
+    _nova(ProviderRefused, "reopen", "Audio was sent inside a text block.", "chat history should be sent completely"),
+    _nova(ProviderRefused, "reopen", "A tool's result must be one JSON object.", "tool response parsing error"),
+    _nova(ProviderUnavailable, "reopen", _WAIT, "system instability detected"),
+    _nova(
+        ProviderUnavailable,
+        "reopen",
+        "The connection was dropped, as happens after minutes without speech.",
+        "internalerrorcode=531",
+        "rst_stream closed stream",
+    ),
+    _nova(
+        ProviderRefused,
+        "do not retry",
+        "Change the wording of the instructions, the history or the text that was sent.",
+        "blocked by our content filters",
+    ),
+    _nova(
+        ProviderRefused,
+        "do not retry",
+        "A content block needs at least one data event before its end.",
+        "no content data was received",
+    ),
+    _nova(
+        ProviderRefused,
+        "do not retry",
+        "The audio block must be closed before the prompt.",
+        "all contents must be closed before ending prompt",
+    ),
+    _nova(
+        ProviderRefused, "do not retry", "Check the voice, the rates, the tools' schemas and the results of tools."
     ),
     # Transcribe.
     Row(
@@ -334,20 +323,15 @@ ROWS: tuple[Row, ...] = (
         services=(POLLY,),
         says=("input-stream-timeout",),
     ),
-    *(
-        Row(ProviderRefused, "do not retry", hint, codes=(code,), services=(POLLY,))
-        for code, hint in (
-            ("textlengthexceeded", "A request takes 3000 billed characters, 6000 with SSML tags; split the text."),
-            ("invalidsamplerate", "PCM takes 8000 and 16000 Hz; MP3 and Ogg Vorbis 8000 to 48000 Hz."),
-            ("invalidssml", "Check that the SSML is well-formed and that the engine knows its tags."),
-            ("languagenotsupported", "Choose a language that the voice speaks; DescribeVoices lists them."),
-            ("enginenotsupported", "Choose one of the voice's engines (DescribeVoices), or another region."),
-            ("marksnotsupportedforformat", "Speech marks need the output format json."),
-            ("ssmlmarksnotsupportedfortexttype", "SSML marks need the text type ssml."),
-            ("lexiconnotfound", "Check the lexicon's name and region: Amazon Polly console > Lexicons."),
-            ("validation", "Check the voice, engine, format and text."),
-        )
-    ),
+    _polly("textlengthexceeded", "A request takes 3000 billed characters, 6000 with SSML tags; split the text."),
+    _polly("invalidsamplerate", "PCM takes 8000 and 16000 Hz; MP3 and Ogg Vorbis 8000 to 48000 Hz."),
+    _polly("invalidssml", "Check that the SSML is well-formed and that the engine knows its tags."),
+    _polly("languagenotsupported", "Choose a language that the voice speaks; DescribeVoices lists them."),
+    _polly("enginenotsupported", "Choose one of the voice's engines (DescribeVoices), or another region."),
+    _polly("marksnotsupportedforformat", "Speech marks need the output format json."),
+    _polly("ssmlmarksnotsupportedfortexttype", "SSML marks need the text type ssml."),
+    _polly("lexiconnotfound", "Check the lexicon's name and region: Amazon Polly console > Lexicons."),
+    _polly("validation", "Check the voice, engine, format and text."),
     # Quotas and throttles of all services: Polly says ThrottlingException with status 400, Bedrock with 429.
     Row(
         ProviderUnavailable,
@@ -480,6 +464,8 @@ TRANSPORT_ERRORS = {
     "SSLCertVerificationError": Row(ProviderUnavailable, "do not retry", _CERTIFICATE),
     "ClientConnectorCertificateError": Row(ProviderUnavailable, "do not retry", _CERTIFICATE),
     "ClientConnectorSSLError": Row(ProviderUnavailable, "do not retry", _CERTIFICATE),
+    "SSLEOFError": _DROPPED,
+    "SSLZeroReturnError": _DROPPED,
     "SSLError": Row(ProviderUnavailable, "do not retry", _CERTIFICATE),
     "ChecksumMismatch": _BROKEN,
     "ParserError": _BROKEN,

@@ -29,9 +29,9 @@ from voiceloop.aws.fault_table import (
     plain,
 )
 from voiceloop.aws.wire.stream import Message
-from voiceloop.errors import ProviderError
+from voiceloop.errors import ProviderError, VoiceloopError
 
-__all__ = ("AwsFault", "Remedy", "fault_of", "from_boto", "from_message", "from_response")
+__all__ = ("AwsFault", "Remedy", "fault_of", "from_boto", "from_message", "from_response", "translated")
 
 _LONGEST = 300
 # Members of an error's body, beside its message, that say more of it.
@@ -118,6 +118,29 @@ def from_boto(service: str, operation: str, error: BaseException, *, provider: s
     return answer.error(row or UNKNOWN, provider, keep=error if row else None)
 
 
+class translated:
+    """A context in which what botocore, aiobotocore, aiohttp or a socket raises leaves as a ProviderError.
+
+    Other errors pass: they are no failure of the service.
+    """
+
+    def __init__(self, service: str, operation: str, *, provider: str | None = None) -> None:
+        self._service = service
+        self._operation = operation
+        self._provider = provider
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> None:
+        if not isinstance(failure, Exception) or isinstance(failure, VoiceloopError):
+            return
+        names = {parent.__name__ for parent in type(failure).__mro__}
+        if names & (_FAILURES | CREDENTIAL_ERRORS.keys() | TRANSPORT_ERRORS.keys()):
+            raise from_boto(self._service, self._operation, failure, provider=self._provider)
+
+
+_FAILURES = {"BotoCoreError", "ClientError"}
 _WITHOUT_VALUES = "the request does not fit the service's model"
 
 
