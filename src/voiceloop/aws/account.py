@@ -17,7 +17,7 @@ from attrs import define, field, frozen, validators
 
 from voiceloop import clock
 from voiceloop.aws.chain import Chain, Credentials
-from voiceloop.aws.fault_table import PROVIDERS
+from voiceloop.aws.fault_hints import PROVIDERS
 from voiceloop.aws.faults import from_boto
 from voiceloop.aws.wire.stream import Deadlines, EventStream, StreamRequest, Wire
 from voiceloop.errors import BadInput, ProviderRefused, ProviderTimeout
@@ -144,6 +144,7 @@ class Access:
     def read(cls, account: Account, resources: Resources) -> Access:
         """Read what the account leaves to the environment and the shared files; blocks. Raises BadInput."""
         chain = Chain.load(account.profile, account.keys)
+        chain.preload()
         region = chain.region(account.region)
         _check_region("the configured region", region)
         ca_bundle = chain.ca_bundle(str(account.ca_bundle) if account.ca_bundle else None)

@@ -10,13 +10,32 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from voiceloop.aws.fault_hints import (
+    BEDROCK,
+    CATALOG,
+    CLOCK,
+    DENIED,
+    EXPIRED,
+    MORE,
+    NOVA,
+    POLLY,
+    POLLY_STREAM,
+    PROFILES,
+    PROVIDERS,
+    SIGN_IN,
+    SILENCE,
+    TRANSCRIBE,
+    USE_CASE,
+    WAIT,
+)
 from voiceloop.errors import (
     ProviderError,
-    ProviderMisbehaved,
     ProviderRefused,
     ProviderTimeout,
     ProviderUnavailable,
 )
+
+__all__ = ("NOVA", "PROVIDERS", "ROWS", "Remedy", "Row", "plain")
 
 Remedy: TypeAlias = Literal["retry", "reopen", "reopen with half the history", "renew credentials", "do not retry"]
 
@@ -61,70 +80,6 @@ class Row:
         )
 
 
-TRANSCRIBE, BEDROCK, POLLY = "transcribestreaming", "bedrock-runtime", "polly"
-NOVA = "InvokeModelWithBidirectionalStream"
-POLLY_STREAM = "StartSpeechSynthesisStream"
-
-PROVIDERS = {TRANSCRIBE: "Amazon Transcribe", BEDROCK: "Amazon Bedrock", POLLY: "Amazon Polly"}
-SIGNING_NAMES = {TRANSCRIBE: "transcribe", BEDROCK: "bedrock", POLLY: "polly"}
-
-_MODEL_RESOURCE = (
-    "arn:aws:bedrock:*::foundation-model/<model>, and for an inference profile also "
-    "arn:aws:bedrock:<region>:<account>:inference-profile/<profile>"
-)
-# The IAM action and resource of an operation, where the action is not "<signing name>:<operation>" on "*".
-ACTIONS = {
-    "Converse": ("bedrock:InvokeModel", _MODEL_RESOURCE),
-    "ConverseStream": ("bedrock:InvokeModelWithResponseStream", _MODEL_RESOURCE),
-    NOVA: ("bedrock:InvokeModel", _MODEL_RESOURCE),
-    "CountTokens": ("bedrock:CountTokens", "arn:aws:bedrock:*::foundation-model/<model>"),
-    "ApplyGuardrail": ("bedrock:ApplyGuardrail", "arn:aws:bedrock:<region>:<account>:guardrail/<id>"),
-}
-QUOTAS = {
-    "StartStreamTranscription": "concurrent HTTP/2 streams (25 by default), and StartStreamTranscription per second",
-    "StartStreamTranscriptionWebSocket": "concurrent WebSocket streams (25 by default)",
-    "Converse": "on-demand requests and tokens per minute of the model",
-    "ConverseStream": "on-demand requests and tokens per minute of the model",
-    NOVA: "concurrent speech-to-speech streams (20 by default)",
-    "SynthesizeSpeech": (
-        "SynthesizeSpeech transactions per second and concurrent requests of the voice's engine (neural: 8 a second, "
-        "18 at once)"
-    ),
-    POLLY_STREAM: "StartSpeechSynthesisStream transactions per second and concurrent streams",
-    "DescribeVoices": "DescribeVoices transactions per second (80 by default)",
-}
-
-_SIGN_IN = (
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN for temporary keys) or AWS_PROFILE, run "
-    "`aws configure` or `aws sso login`, give Account(keys=...), or attach a role to the instance, task or function."
-)
-_EXPIRED = (
-    "Fetch new temporary credentials (`aws sso login`, `aws login` or STS) and set AWS_SESSION_TOKEN with its keys; "
-    "check the clock of this machine."
-)
-_CLOCK = "Check the clock of this machine, and AWS_SECRET_ACCESS_KEY."
-_SSO = "Run `aws sso login` (or `aws login`), with --profile or AWS_PROFILE if it is not the default profile."
-_DENIED = "Allow {action} on {resource} for {identity}: IAM console > Roles or Users > Add permissions."
-_CATALOG = (
-    "Open the Amazon Bedrock console > Model catalog (Model access in older accounts) and enable the model in this "
-    "region; allow {action} on {resource}."
-)
-_USE_CASE = "Submit the Anthropic use case form: Amazon Bedrock console > Model catalog > the model."
-_PROFILES = (
-    "Amazon Bedrock console > Inference profiles lists the ids of this region; they begin with `us.`, `eu.`, "
-    "`apac.`, `jp.`, `au.` or `global.`."
-)
-_MORE = "It is a quota: {quota}. Raise it in the Service Quotas console > AWS services > {service}."
-_REACH = (
-    "Check the network, HTTPS_PROXY and NO_PROXY, AWS_ENDPOINT_URL, and a VPC endpoint if there is no way out; the "
-    "region may lack the service."
-)
-_PROXY = "The answer is not AWS's: check HTTPS_PROXY and NO_PROXY, or the proxy itself."
-_CERTIFICATE = "Set AWS_CA_BUNDLE, or Account(ca_bundle=...), to the PEM file of the authority that signed it."
-_WAIT = "Try again a little later."
-_SILENCE = "Audio must reach the service all the time: is the microphone muted? Send silence while it is."
-
-
 def _nova(error: type[ProviderError], remedy: Remedy, hint: str, *says: str) -> Row:
     """A row of Nova Sonic's ValidationException, which is told apart by its text."""
     return Row(error, remedy, hint, codes=("validation",), operations=(NOVA,), says=says)
@@ -140,7 +95,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderRefused,
         "do not retry",
-        _CLOCK,
+        CLOCK,
         codes=(
             "invalidsignature",
             "signaturedoesnotmatch",
@@ -149,18 +104,18 @@ ROWS: tuple[Row, ...] = (
             "incompletesignature",
         ),
     ),
-    Row(ProviderRefused, "renew credentials", _EXPIRED, codes=("expiredtoken", "expiredtokenexception")),
+    Row(ProviderRefused, "renew credentials", EXPIRED, codes=("expiredtoken", "expiredtokenexception")),
     Row(
         ProviderRefused,
         "do not retry",
-        "The access key or session token is unknown to AWS. " + _SIGN_IN,
+        "The access key or session token is unknown to AWS. " + SIGN_IN,
         codes=("unrecognizedclient", "invalidclienttokenid", "missingauthenticationtoken", "invalidaccesskeyid"),
     ),
     # Who may.
     Row(
         ProviderRefused,
         "do not retry",
-        _CATALOG,
+        CATALOG,
         codes=("accessdenied",),
         services=(BEDROCK,),
         says=("access to the model", "model access is denied"),
@@ -168,21 +123,21 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderRefused,
         "do not retry",
-        "An organization's policy denies it: the deny must be lifted in AWS Organizations > Policies. " + _DENIED,
+        "An organization's policy denies it: the deny must be lifted in AWS Organizations > Policies. " + DENIED,
         codes=("accessdenied",),
         says=("service control policy",),
     ),
     Row(
         ProviderRefused,
         "do not retry",
-        _DENIED + " HTTP/2 and WebSocket streams are two different actions.",
+        DENIED + " HTTP/2 and WebSocket streams are two different actions.",
         codes=("accessdenied",),
         services=(TRANSCRIBE,),
     ),
     Row(
         ProviderRefused,
         "do not retry",
-        _DENIED
+        DENIED
         + " If it is allowed, open the Amazon Bedrock console > Model catalog (Model access in older accounts).",
         codes=("accessdenied",),
         services=(BEDROCK,),
@@ -190,21 +145,21 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderRefused,
         "do not retry",
-        _DENIED,
+        DENIED,
         codes=("accessdenied", "unauthorized", "notauthorized", "optinrequired"),
     ),
     # Which model.
     Row(
         ProviderRefused,
         "do not retry",
-        _USE_CASE,
+        USE_CASE,
         services=(BEDROCK,),
         says=("use case details have not been submitted", "ftuformnotfilled", "use case form"),
     ),
     Row(
         ProviderRefused,
         "do not retry",
-        "Choose an inference profile instead of the bare model id. " + _PROFILES,
+        "Choose an inference profile instead of the bare model id. " + PROFILES,
         codes=("validation",),
         services=(BEDROCK,),
         says=("on-demand throughput",),
@@ -212,7 +167,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderRefused,
         "do not retry",
-        "Check the model id and its region. " + _PROFILES,
+        "Check the model id and its region. " + PROFILES,
         codes=("validation", "resourcenotfound"),
         services=(BEDROCK,),
         says=(
@@ -225,12 +180,12 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderRefused,
         "do not retry",
-        "Check the model, inference profile or guardrail id and its region. " + _PROFILES,
+        "Check the model, inference profile or guardrail id and its region. " + PROFILES,
         codes=("resourcenotfound",),
         services=(BEDROCK,),
     ),
     # Nova Sonic's ValidationException, told apart by its text.
-    _nova(ProviderTimeout, "reopen", _SILENCE, "timed out waiting for audio bytes", "timed out waiting for input"),
+    _nova(ProviderTimeout, "reopen", SILENCE, "timed out waiting for audio bytes", "timed out waiting for input"),
     _nova(
         ProviderRefused,
         "reopen with half the history",
@@ -239,7 +194,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _nova(ProviderRefused, "reopen", "Audio was sent inside a text block.", "chat history should be sent completely"),
     _nova(ProviderRefused, "reopen", "A tool's result must be one JSON object.", "tool response parsing error"),
-    _nova(ProviderUnavailable, "reopen", _WAIT, "system instability detected"),
+    _nova(ProviderUnavailable, "reopen", WAIT, "system instability detected"),
     _nova(
         ProviderUnavailable,
         "reopen",
@@ -272,7 +227,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderTimeout,
         "reopen",
-        _SILENCE,
+        SILENCE,
         codes=("badrequest",),
         services=(TRANSCRIBE,),
         says=("no new audio was received", "your request timed out"),
@@ -280,7 +235,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderRefused,
         "reopen",
-        "Audio was sent faster than it plays, and its signatures grew old; send it at its own pace. " + _CLOCK,
+        "Audio was sent faster than it plays, and its signatures grew old; send it at its own pace. " + CLOCK,
         codes=("badrequest",),
         services=(TRANSCRIBE,),
         says=("signature expired",),
@@ -302,7 +257,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderRefused,
         "reopen",
-        "A stream may last 4 hours and chunks 1 second. " + _MORE,
+        "A stream may last 4 hours and chunks 1 second. " + MORE,
         codes=("limitexceeded",),
         services=(TRANSCRIBE,),
     ),
@@ -336,20 +291,20 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderUnavailable,
         "retry",
-        "The model is being loaded. " + _WAIT,
+        "The model is being loaded. " + WAIT,
         codes=("modelnotready",),
     ),
     Row(
         ProviderRefused,
         "reopen",
-        _MORE,
+        MORE,
         codes=("throttling", "toomanyrequests", "servicequotaexceeded"),
         operations=(NOVA, POLLY_STREAM),
     ),
     Row(
         ProviderRefused,
         "retry",
-        _MORE,
+        MORE,
         codes=(
             *(
                 "throttling",
@@ -362,23 +317,23 @@ ROWS: tuple[Row, ...] = (
             *("slowdown", "provisionedthroughputexceeded", "requestthrottled"),
         ),
     ),
-    Row(ProviderRefused, "do not retry", _MORE, codes=("servicequotaexceeded",)),
+    Row(ProviderRefused, "do not retry", MORE, codes=("servicequotaexceeded",)),
     # What a new stream can mend.
-    Row(ProviderTimeout, "reopen", _WAIT, codes=("modeltimeout",), operations=(NOVA,)),
+    Row(ProviderTimeout, "reopen", WAIT, codes=("modeltimeout",), operations=(NOVA,)),
     Row(
         ProviderUnavailable,
         "reopen",
-        _WAIT,
+        WAIT,
         codes=("modelstreamerror", "modelerror", "internalserver", "serviceunavailable", "internalfailure"),
         operations=(NOVA, "StartStreamTranscription", "StartStreamTranscriptionWebSocket"),
     ),
-    Row(ProviderUnavailable, "reopen", _WAIT, codes=("servicefailure",), operations=(POLLY_STREAM,)),
+    Row(ProviderUnavailable, "reopen", WAIT, codes=("servicefailure",), operations=(POLLY_STREAM,)),
     # What the same request can mend.
-    Row(ProviderTimeout, "retry", _WAIT, codes=("modeltimeout", "requesttimeout")),
+    Row(ProviderTimeout, "retry", WAIT, codes=("modeltimeout", "requesttimeout")),
     Row(
         ProviderUnavailable,
         "retry",
-        _WAIT,
+        WAIT,
         codes=(
             *("modelerror", "modelstreamerror", "internalserver", "internalservererror", "internalfailure"),
             *("serviceunavailable", "servicefailure", "internalerror"),
@@ -399,92 +354,5 @@ ROWS: tuple[Row, ...] = (
         codes=("validation", "badrequest", "serialization", "conflict", "resourcenotfound", "unknownoperation"),
     ),
     # Nothing known but the status.
-    Row(ProviderUnavailable, "retry", _WAIT, status=500),
+    Row(ProviderUnavailable, "retry", WAIT, status=500),
 )
-
-PROXY_ROW = Row(ProviderUnavailable, "do not retry", _PROXY)
-UNKNOWN = Row(ProviderRefused, "do not retry")
-
-_DROPPED = Row(ProviderUnavailable, "retry", _REACH)
-_NO_KEYS = Row(ProviderRefused, "do not retry", _SIGN_IN)
-_NO_SSO = Row(ProviderRefused, "renew credentials", _SSO)
-_BROKEN = Row(ProviderMisbehaved, "retry", "The answer did not arrive whole, or something on the way changed it.")
-
-# Errors of botocore, aiobotocore, aiohttp and Python, by class name; the nearest ancestor with a row counts.
-CREDENTIAL_ERRORS = {
-    "NoCredentialsError": _NO_KEYS,
-    "PartialCredentialsError": _NO_KEYS,
-    "CredentialRetrievalError": Row(
-        ProviderRefused,
-        "do not retry",
-        "Run the profile's credential_process or role by hand to see why. " + _SIGN_IN,
-    ),
-    "MetadataRetrievalError": Row(
-        ProviderUnavailable,
-        "retry",
-        "The instance's or container's credential service did not answer (AWS_CONTAINER_CREDENTIALS_FULL_URI, "
-        "AWS_EC2_METADATA_SERVICE_ENDPOINT). " + _SIGN_IN,
-    ),
-    "InvalidIMDSEndpointError": _NO_KEYS,
-    "RefreshWithMFAUnsupportedError": Row(
-        ProviderRefused, "renew credentials", "A role with MFA cannot be refreshed; give temporary keys."
-    ),
-    "InvalidConfigError": Row(
-        ProviderRefused, "do not retry", "Mend the profile in ~/.aws/config (AWS_CONFIG_FILE) or choose AWS_PROFILE."
-    ),
-    "InfiniteLoopConfigError": Row(ProviderRefused, "do not retry", "Mend source_profile in ~/.aws/config."),
-    "UnknownCredentialError": Row(ProviderRefused, "do not retry", "Mend credential_source in ~/.aws/config."),
-    "ConfigParseError": Row(ProviderRefused, "do not retry", "Mend ~/.aws/config or ~/.aws/credentials."),
-    "ConfigNotFound": Row(ProviderRefused, "do not retry", "Check AWS_CONFIG_FILE."),
-    "ProfileNotFound": Row(ProviderRefused, "do not retry", "Check AWS_PROFILE and ~/.aws/config."),
-    "NoRegionError": Row(ProviderRefused, "do not retry", "Set AWS_REGION, or give Account(region=...)."),
-    "NoAuthTokenError": _NO_KEYS,
-    "SSOError": _NO_SSO,
-    "UnauthorizedSSOTokenError": _NO_SSO,
-    "SSOTokenLoadError": _NO_SSO,
-    "PendingAuthorizationExpiredError": _NO_SSO,
-    "TokenRetrievalError": _NO_SSO,
-    "LoginRefreshRequired": _NO_SSO,
-    "LoginTokenLoadError": _NO_SSO,
-}
-TRANSPORT_ERRORS = {
-    "ReadTimeoutError": Row(ProviderTimeout, "retry", _WAIT),
-    "ConnectTimeoutError": Row(ProviderTimeout, "retry", _REACH),
-    "TimeoutError": Row(ProviderTimeout, "retry", _REACH),
-    "ServerTimeoutError": Row(ProviderTimeout, "retry", _REACH),
-    "ProxyConnectionError": Row(
-        ProviderUnavailable, "do not retry", "Check HTTPS_PROXY, NO_PROXY and the proxy itself."
-    ),
-    "ClientHttpProxyError": Row(
-        ProviderUnavailable, "do not retry", "Check HTTPS_PROXY, NO_PROXY and the proxy itself."
-    ),
-    "ClientProxyConnectionError": Row(
-        ProviderUnavailable, "do not retry", "Check HTTPS_PROXY, NO_PROXY and the proxy itself."
-    ),
-    "SSLCertVerificationError": Row(ProviderUnavailable, "do not retry", _CERTIFICATE),
-    "ClientConnectorCertificateError": Row(ProviderUnavailable, "do not retry", _CERTIFICATE),
-    "ClientConnectorSSLError": Row(ProviderUnavailable, "do not retry", _CERTIFICATE),
-    "SSLEOFError": _DROPPED,
-    "SSLZeroReturnError": _DROPPED,
-    "SSLError": Row(ProviderUnavailable, "do not retry", _CERTIFICATE),
-    "ChecksumMismatch": _BROKEN,
-    "ParserError": _BROKEN,
-    "ResponseParserError": _BROKEN,
-    "InvalidHeadersLength": _BROKEN,
-    "InvalidPayloadLength": _BROKEN,
-    "DuplicateHeader": _BROKEN,
-    "IncompleteReadError": _DROPPED,
-    "ResponseStreamingError": _DROPPED,
-    "ProtocolError": _DROPPED,
-    "ClientPayloadError": _DROPPED,
-    "ServerDisconnectedError": _DROPPED,
-    "ConnectionClosedError": _DROPPED,
-    "ConnectionError": _DROPPED,
-    "EndpointConnectionError": _DROPPED,
-    "ClientError": _DROPPED,  # aiohttp's; botocore's is a service's own answer and never looked up here
-    "HTTPClientError": _DROPPED,
-    "OSError": _DROPPED,
-    "EndOfStream": _DROPPED,
-    "BrokenResourceError": _DROPPED,
-    "ClosedResourceError": _DROPPED,
-}

@@ -13,21 +13,9 @@ from typing import Any
 
 from attrs import define
 
-from voiceloop.aws.fault_table import (
-    ACTIONS,
-    CREDENTIAL_ERRORS,
-    NOVA,
-    PROVIDERS,
-    PROXY_ROW,
-    QUOTAS,
-    ROWS,
-    SIGNING_NAMES,
-    TRANSPORT_ERRORS,
-    UNKNOWN,
-    Remedy,
-    Row,
-    plain,
-)
+from voiceloop.aws.fault_causes import CREDENTIAL_ERRORS, PROXY_ROW, TRANSPORT_ERRORS, UNKNOWN
+from voiceloop.aws.fault_hints import ACTIONS, NOVA, PROVIDERS, QUOTAS, SIGNING_NAMES
+from voiceloop.aws.fault_table import ROWS, Remedy, Row, plain
 from voiceloop.aws.wire.stream import Message
 from voiceloop.errors import ProviderError, VoiceloopError
 
