@@ -8,37 +8,40 @@ from pathlib import Path
 
 from voiceloop import clock
 from voiceloop.audio import PCM16_24K
-from voiceloop.cascade import Cascade
 from voiceloop.cli import summary
 from voiceloop.cli.caller import Caller, Said
 from voiceloop.cli.line import Line
 from voiceloop.cli.recorder import Recorder
 from voiceloop.cli.report import write_report
+from voiceloop.cli.stacks import INSTRUCTIONS, On, open_stack
 from voiceloop.cli.view import View
 from voiceloop.cli.voices import BOOKING, LINE, VOICE, YES, is_silent, speak
 from voiceloop.engine.pool import Pool
-from voiceloop.local.espeak import EspeakSynthesizer
-from voiceloop.local.recognizer import PocketSphinx
 from voiceloop.local.rules_reasoner import Rules
 from voiceloop.rules.endpointing import Endpointing
 from voiceloop.session import Session
 from voiceloop.testing import virtual_time
 
 ENDPOINTING = Endpointing()
-ASSISTANT = "en-us"
 _BUSY = 0.15
 
 
 class Demo:
     """One conversation. ``clips``: the caller's recorded turns; without any, a simulated caller books a room.
 
-    ``fast``: on simulated time, in which waiting takes no time; the result is the same.
+    ``fast``: on simulated time, in which waiting takes no time; the result is the same. ``on``: what the assistant is
+    made of; ``account``: with the caller's own AWS account in the place of the emulator.
     """
 
-    def __init__(self, view: View, clips: Sequence[Said] = (), *, fast: bool = False) -> None:
+    def __init__(
+        self, view: View, clips: Sequence[Said] = (), *, fast: bool = False, on: On = "local", account: bool = False
+    ) -> None:
         self._view = view
         self._clips = tuple(clips)
         self._fast = fast
+        self._on = on
+        self._account = account
+        self._about = ""
         self._caller: Caller | None = None
         self._late = 0.0
         self.recorder = Recorder(LINE, PCM16_24K)
@@ -56,16 +59,23 @@ class Demo:
             turns = self._clips or [await speak(text, pool, interrupts=when) for text, when in BOOKING]
             self._caller = Caller(tuple(turns), yes=await speak(YES, pool), repeats=0 if self._clips else 2)
             rules = Rules.demo()
-            model = Cascade(PocketSphinx(workers=1), rules, EspeakSynthesizer(ASSISTANT))
-            line = Line(self.recorder, self._view, clock.now())
-            session = Session(
-                model, tools=rules.tools, input=LINE, output=PCM16_24K, endpointing=ENDPOINTING, pool=pool
-            )
-            async with session:
-                try:
-                    await line.hold(session, self._caller.call)
-                finally:
-                    self._late = line.late
+            async with open_stack(self._on, rules, account=self._account) as stack:
+                self._about = stack.about
+                line = Line(self.recorder, self._view, clock.now())
+                session = Session(
+                    stack.model,
+                    instructions=INSTRUCTIONS,
+                    tools=rules.tools,
+                    input=LINE,
+                    output=PCM16_24K,
+                    endpointing=ENDPOINTING,
+                    pool=pool,
+                )
+                async with session:
+                    try:
+                        await line.hold(session, self._caller.call)
+                    finally:
+                        self._late = line.late
 
     # ------------------------------------------------------------ what is left of it
 
@@ -105,7 +115,6 @@ class Demo:
         silent = [f"{clip.name} is silent." for clip in self._clips if is_silent(clip)]
         return [
             caller,
-            "The assistant follows fixed rules, it is no language model; it hears with pocketsphinx and speaks with "
-            f"espeak-ng ({ASSISTANT}), on this machine alone.",
+            self._about,
             *silent,
         ]

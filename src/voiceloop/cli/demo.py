@@ -15,6 +15,8 @@ EXAMPLES = """examples:
   voiceloop demo --pace fast            the same in seconds, on simulated time
   voiceloop demo hello.wav more.wav     recorded speech, one file for each turn
   voiceloop demo --out talk --open      choose the folder, and open the report
+  voiceloop demo --on aws               the same on Transcribe, Bedrock and Polly, emulated on this machine
+  voiceloop demo --on nova --account    on Nova Sonic in your own AWS account; that costs a few cents
 """
 
 
@@ -22,12 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
-        "Hold a spoken conversation with no account and no network: it hears, decides and speaks on this machine.\n"
+        "Hold a spoken conversation with no account and no network: it hears, decides and speaks on this machine,\n"
+        "with offline engines (--on local), or by AWS's protocols against an emulator (--on aws, --on nova).\n"
         "Without files a simulated caller books a meeting room, and interrupts the assistant once.\n"
         "Writes conversation.wav, events.jsonl and report.html."
     )
     parser.epilog = EXAMPLES
     parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP.wav", help="recorded speech, one file a turn")
+    parser.add_argument(
+        "--on", choices=("local", "aws", "nova"), default="local", help="what the assistant runs on (local)"
+    )
+    parser.add_argument(
+        "--account", action="store_true", help="with --on aws or nova: AWS itself, by your credentials"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write (voiceloop-demo/<date>-<time>)")
     parser.add_argument(
         "--pace", choices=("real", "fast"), default="real", help="real time (default), or simulated time"
@@ -42,10 +51,13 @@ def run(args: argparse.Namespace) -> int:
     from voiceloop.cli.view import make_view
     from voiceloop.cli.voices import read_clip
 
+    if args.account and args.on == "local":
+        raise BadInput("--account goes with --on aws or --on nova")
     clips = [read_clip(path) for path in args.clips]
     folder = args.out or Path("voiceloop-demo") / datetime.now().strftime("%Y%m%d-%H%M%S")
     _make(folder)
-    demo = Demo(make_view(sys.stdout, quiet=args.quiet), clips, fast=args.pace == "fast")
+    view = make_view(sys.stdout, quiet=args.quiet)
+    demo = Demo(view, clips, fast=args.pace == "fast", on=args.on, account=args.account)
     stopped = False
     if not args.quiet:
         print(f"{demo.title}. Ctrl-C ends it.", flush=True)

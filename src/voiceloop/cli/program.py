@@ -15,6 +15,7 @@ from voiceloop.errors import BadInput, MissingExtra, VoiceloopError
 _COMMANDS = {
     "demo": "hold a whole spoken conversation on this machine, and get its recording and report",
     "talk": "talk to it yourself, by microphone and loudspeaker",
+    "emulator": "run AWS's speech services on this machine, for programs that call AWS",
 }
 _EXAMPLES = """examples:
   voiceloop demo                 listen to a simulated caller, live
