@@ -27,6 +27,7 @@ from voiceloop.testing.aws.settings import Settings, Timers
 if TYPE_CHECKING:
     from voiceloop.testing.aws.certificates import Certificates
     from voiceloop.testing.aws.desk import Desk
+    from voiceloop.testing.aws.nova import NovaSonicStream
     from voiceloop.testing.aws.stage import Services
 
 _CLOSE = 10.0
@@ -141,6 +142,17 @@ class Emulator:
     def denied(self) -> set[str]:
         """Patterns of IAM actions that are not allowed; may be changed."""
         return self._record.denied
+
+    @property
+    def nova(self) -> NovaSonicStream:
+        """Nova Sonic: its ``profile``, ``limits`` and ``timers`` hold for new connections and may be changed;
+        ``connections`` tells what each one received. Raises BadInput where it is not among the services."""
+        from voiceloop.testing.aws.nova import NovaSonicStream
+
+        for service in self._open().desk.services:
+            if isinstance(service, NovaSonicStream):
+                return service
+        raise BadInput("Nova Sonic is not among this emulator's services")
 
     def issue(self, seconds: float | None = None) -> Keys:
         """More credentials: temporary ones, with a session token, that expire after ``seconds``; None: never."""

@@ -33,8 +33,10 @@ Services: TypeAlias = Callable[[Stage], Sequence[Service]]
 def services(stage: Stage) -> tuple[Service, ...]:
     """Every service there is. The first whose route fits a request answers it."""
     from voiceloop.testing.aws.converse import Converse
+    from voiceloop.testing.aws.nova import NovaSonicStream
     from voiceloop.testing.aws.polly import Polly
     from voiceloop.testing.aws.polly_stream import PollyStream
     from voiceloop.testing.aws.transcribe import Transcription, WebSocketTranscription
 
-    return (Transcription(stage), WebSocketTranscription(stage), Polly(stage), PollyStream(stage), Converse(stage))
+    streams = (Transcription(stage), WebSocketTranscription(stage), PollyStream(stage), NovaSonicStream(stage))
+    return (*streams, Polly(stage), Converse(stage))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
 
@@ -135,3 +135,21 @@ class NovaProfile:
             raise BadInput(f"speed={self.speed!r}: must be more than 0")
         if self.barge_in == "a" and not self.speech_events:
             raise BadInput("barge_in='a' with speech_events=False: then no signal of an interruption is left")
+
+    @classmethod
+    def faults(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Kinds of :class:`voiceloop.testing.aws.Fault` that change the profile of the connection they strike."""
+        return _FAULTS
+
+
+_FAULTS: Mapping[str, Mapping[str, Any]] = {
+    "nova:late_final": {"finals": "late"},
+    "nova:missing_final": {"finals": "missing"},
+    "nova:no_speech_events": {"speech_events": False},
+    "nova:audio_while_tool_pending": {"audio_while_tool_pending": False},
+    "nova:barge_in_a": {"barge_in": "a"},
+    "nova:barge_in_b": {"barge_in": "b"},
+    "nova:barge_in_c": {"barge_in": "c"},
+    "nova:barge_in_c+d": {"barge_in": "c+d"},
+    "nova:barge_in_end_turn_first": {"barge_in": "end_turn_first"},
+}

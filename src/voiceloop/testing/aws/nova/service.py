@@ -82,6 +82,14 @@ class NovaSonicStream(StreamService):
         self.keep_audio = False
         self.connections: list[NovaConnection] = []
 
+    def struck(self) -> NovaProfile:
+        """The profile of a new connection, with the faults of the kind ``nova:...`` that are due."""
+        take, profile = self.stage.faults.take, self.profile
+        for kind, changes in NovaProfile.faults().items():
+            if take(self.operation, kind) is not None:
+                profile = evolve(profile, **changes)
+        return profile
+
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and _PATH.fullmatch(path) is not None
 
@@ -156,7 +164,7 @@ class _Connection:
     @classmethod
     async def serve(cls, service: NovaSonicStream, exchange: Exchange, record: NovaConnection) -> None:
         """Serve until the stream is over. Raises Refusal, UncleanEnd, ConnectionLost and bugs, bare."""
-        profile = service.profile
+        profile = service.struck()
         protocol = Protocol(record.model, service.limits, profile.audio_while_tool_pending, profile.blocked)
         async with anyio.create_task_group() as group, AsyncExitStack() as stack:
             connection = cls(service, exchange, record, group, stack, profile, protocol)
