@@ -15,7 +15,7 @@ class Inbox:
     """What a peer sent, in order, until its end: for one receiver. Bounded by the window that the peer is given.
 
     ``took`` is called with the bytes of the window that are free again: those of a message when it is taken, those
-    of a part of a message at once. ``over``: nothing more is put in; ``why`` then makes the error, if it was one.
+    of a part of a message once there is nothing to take. ``over``: nothing more is put in; ``why`` then makes the error, if it was one.
     ``told``: set once the receiver has come to the end. ``waiting``: the window's bytes in messages not taken yet.
     """
 
@@ -28,6 +28,7 @@ class Inbox:
         self.over = False
         self.why: Reason | None = None
         self.waiting = 0
+        self._part = 0  # the window's bytes in a message that is not complete
 
     def put(self, data: bytes, cost: int) -> None:
         """Take bytes that came; ``cost`` is what they take of the window."""
@@ -40,12 +41,13 @@ class Inbox:
                 self._queue.append((message, 0))
         except BrokenFrame as error:
             self._broken(error)
+        self._part += cost
         if len(self._queue) > before:
-            self._queue[-1] = (self._queue[-1][0], cost)
-            self.waiting += cost
+            self._queue[-1] = (self._queue[-1][0], self._part)
+            self.waiting += self._part
+            self._part = 0
             self._arrived.set()
-        else:
-            self._took(cost)
+        self._let_go_on()
 
     def finish(self) -> None:
         """The peer ended the stream."""
@@ -73,7 +75,14 @@ class Inbox:
         if cost:
             self.waiting -= cost
             self._took(cost)
+        self._let_go_on()
         return message
+
+    def _let_go_on(self) -> None:
+        """With nothing to take, the rest of a message must be able to come, however long it is."""
+        if self._part and not self._queue:
+            part, self._part = self._part, 0
+            self._took(part)
 
     def _broken(self, error: BrokenFrame) -> None:
         self.end(lambda: self._trouble.nonsense(error))

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from voiceloop.aws import faults
-from voiceloop.aws.fault_table import NOVA, PROVIDERS
+from voiceloop.aws.fault_hints import NOVA, PROVIDERS
 from voiceloop.aws.wire.proxy import TunnelRefused
 from voiceloop.aws.wire.stream import Message
 from voiceloop.errors import (
