@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import anyio
+import anyio.lowlevel
 from attrs import define, field, frozen
 
 from voiceloop import Pool, clock
@@ -139,13 +140,27 @@ def as_message(event: Mapping[str, Any]) -> Message:
 # ---------------------------------------------------------------- the wire
 
 
+@frozen
+class Seen:
+    """An output event: when, its name and body."""
+
+    at: float
+    name: str
+    body: Mapping[str, Any]
+
+    @property
+    def stage(self) -> str:
+        fields = self.body.get("additionalModelFields")
+        return "" if fields is None else str(json.loads(fields).get("generationStage", ""))
+
+
 @define(eq=False)
 class MemoryExchange(Exchange):
     path: str = field(factory=path_of)
     headers: Mapping[str, str] = field(factory=dict)
     caller: Caller = field(factory=lambda: Caller("AKIA"))
     coming: deque[Message | Exception | None] = field(factory=deque)
-    got: list[Message] = field(factory=list)
+    seen: list[Seen] = field(factory=list)
     responded: float | None = None
     finished: bool = False
     lost: bool = False
@@ -180,33 +195,20 @@ class MemoryExchange(Exchange):
         await anyio.lowlevel.checkpoint()
         if self.lost:
             raise ConnectionLost
-        self.got.append(message)
+        assert message.name == "chunk"
+        event = json.loads(base64.b64decode(json.loads(message.payload)["bytes"]))["event"]
+        ((name, body),) = event.items()
+        self.seen.append(Seen(clock.now(), name, body))
 
     async def finish(self) -> None:
         self.finished = True
 
 
-@frozen
-class Seen:
-    """An output event: when, its name and body."""
-
-    at: float
-    name: str
-    body: Mapping[str, Any]
-
-    @property
-    def stage(self) -> str:
-        fields = self.body.get("additionalModelFields")
-        return "" if fields is None else str(json.loads(fields).get("generationStage", ""))
-
-
 @define(eq=False)
 class Client:
-    """A caller: sends events, and audio as a microphone does; ``seen`` are the output events so far."""
+    """A caller: sends events, and audio as a microphone does."""
 
     exchange: MemoryExchange
-    seen: list[Seen] = field(factory=list)
-    refusal: Refusal | None = None
     over: anyio.Event = field(factory=anyio.Event)
     error: Exception | None = None
     rate: int = 16000
@@ -219,7 +221,7 @@ class Client:
     async def send(self, *events: Mapping[str, Any]) -> None:
         for event in events:
             self.exchange.put(as_message(event))
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
     async def open(self, tools: Sequence[str] = (), **prompt: Any) -> Self:
         await self.send(*opening(tools, **prompt), audio_start(rate=self.rate))
@@ -278,16 +280,21 @@ class Client:
 
     # ------------------------------------------------------------ reading
 
-    def take(self) -> None:
-        for message in self.exchange.got[len(self.seen) :]:
-            assert message.name == "chunk"
-            event = json.loads(base64.b64decode(json.loads(message.payload)["bytes"]))["event"]
-            ((name, body),) = event.items()
-            self.seen.append(Seen(clock.now(), name, body))
+    @property
+    def seen(self) -> list[Seen]:
+        """The output events so far."""
+        return self.exchange.seen
+
+    def named(self, name: str) -> list[Mapping[str, Any]]:
+        """The bodies of all events of that name."""
+        return [one.body for one in self.seen if one.name == name]
+
+    def audio_ms(self) -> float:
+        """How much audio has come, at 24 kHz."""
+        return sum(len(base64.b64decode(body["content"])) / 48 for body in self.named("audioOutput"))
 
     def blocks(self) -> list[str]:
         """Each content block in words: ``TEXT ASSISTANT FINAL 'words' END_TURN``."""
-        self.take()
         shown = []
         for start in (one for one in self.seen if one.name == "contentStart"):
             mine = [one for one in self.seen if one.body.get("contentId") == start.body["contentId"]]
@@ -299,7 +306,6 @@ class Client:
 
     def outline(self) -> list[str]:
         """The order of events, without usage, with blocks in words where they start."""
-        self.take()
         blocks = iter(self.blocks())
         skipped = ("usageEvent", "textOutput", "audioOutput", "contentEnd", "toolUse")
         return [
@@ -312,9 +318,7 @@ def is_final_end(seen: Seen) -> bool:
 
 
 @asynccontextmanager
-async def service(
-    backing: Backing, timers: float = 1.0, **settings: Any
-) -> AsyncIterator[NovaSonicStream]:
+async def service(backing: Backing, timers: float = 1.0, **settings: Any) -> AsyncIterator[NovaSonicStream]:
     async with Pool() as pool:
         stage = Stage(backing, pool, Timers(timers), Settings(), Faults.of(()))
         yield NovaSonicStream(stage, **settings)
@@ -333,13 +337,7 @@ async def calling(nova: NovaSonicStream, model: str = NOVA_2) -> AsyncIterator[C
         await exchange.finish()
         client.over.set()
 
-    async def read() -> None:
-        while not client.over.is_set():
-            client.take()
-            await anyio.sleep(0.001)
-
     async with anyio.create_task_group() as group:
         group.start_soon(serve)
-        group.start_soon(read)
         yield client
         group.cancel_scope.cancel()

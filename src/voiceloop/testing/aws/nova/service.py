@@ -52,7 +52,7 @@ from voiceloop.testing.aws.nova.requests import (
 from voiceloop.testing.aws.nova.utterance import Parts, Playback
 from voiceloop.testing.aws.stage import Stage
 
-_PATH = re.compile(r"/model/([^/]+)/invoke-with-bidirectional-stream")
+_PATH = re.compile(r"/model/(?:arn:[^/]*foundation-model/)?([^/]+)/invoke-with-bidirectional-stream")
 _HEADERS = {"content-type": "application/vnd.amazon.eventstream"}
 _LAST_WORDS_S = 1.0
 _SPEECH_DBFS = -50.0
