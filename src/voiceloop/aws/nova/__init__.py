@@ -1,0 +1,8 @@
+"""Amazon Nova Sonic: speech in, speech out, over one bidirectional stream that is renewed before it ends."""
+
+from __future__ import annotations
+
+from voiceloop.aws.nova.family import Voice, voices_of
+from voiceloop.aws.nova.sonic import NovaSonic
+
+__all__ = ("NovaSonic", "Voice", "voices_of")

@@ -1,0 +1,149 @@
+"""What goes from one connection to the next: where the input goes on, what is still to be answered, what was said."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from voiceloop.aws.nova.history import GO_ON, lines
+from voiceloop.aws.nova.leg import Ask, Leg, Orders, Shared
+from voiceloop.aws.nova.replies import Heard, Reply
+from voiceloop.aws.nova.turns import Ids, Turns
+from voiceloop.interfaces import LinkContext, LinkEvent
+from voiceloop.rules.renewal import Scene
+
+_LEAD_MS = 200.0
+"""How much before the told start of speech the input is sent again."""
+
+_ONSET_MS = 700.0
+"""How much before a detector tells of speech it may have begun."""
+
+_RECENT_MS = 2_000.0
+"""What a connection that broke may have heard without telling."""
+
+_KEPT_MS, _KEPT_QUESTION_MS = 5_000.0, 120_000.0
+_QUESTIONS = 8
+_SMALLEST_SHARE = 0.01
+
+
+@define(eq=False)
+class Baton:
+    """Handed on at each change of connection. ``ids`` are used once, whatever the connection.
+
+    ``speaking`` and ``since``: what the session's own detector says of the user, and from which sample on.
+    """
+
+    shared: Shared
+    context: LinkContext
+    ids: Ids = field(factory=Ids)
+    speaking: bool = False
+    cut: int = 0
+    _since: int | None = None
+    _heard: Heard | None = None
+    _unsaid: str = ""
+    _reply: Reply | None = None
+    _share: float = 1.0
+    _questions: dict[int, str] = field(factory=dict)
+
+    def attend(self, speaking: bool) -> None:
+        """The session's detector says that the user speaks, or does not."""
+        if speaking and not self.speaking:
+            self._since = max(0, self.shared.ring.end - self._samples(_ONSET_MS))
+        self.speaking = speaking
+
+    def question(self, turn: int, text: str) -> None:
+        """Text that is to be answered as ``turn``: it is asked again if the connection breaks."""
+        self._questions[turn] = text
+        while len(self._questions) > _QUESTIONS:
+            del self._questions[next(iter(self._questions))]
+
+    def turns(self, number: int) -> Turns:
+        """The reducer of connection ``number``."""
+        return Turns(number, self.shared.model.output_rate, self.ids)
+
+    def scene(self, leg: Leg, now: float) -> Scene:
+        """What is going on, while ``leg`` serves."""
+        turns, line = leg.turns, leg.connection
+        heard = turns.unanswered(now)
+        if turns.generating and heard is None and not self.speaking:
+            self._since = None
+        start = self._since if self.speaking or heard is not None else None
+        if heard is not None and heard.start is not None:
+            start = self._samples(heard.start - _LEAD_MS)
+        ended = turns.answered.end if turns.answered is not None else None
+        return Scene(
+            now=now,
+            sent=self.cut if line is None else line.sent,
+            speaking=self.speaking or (heard is not None and not heard.over),
+            open_question=heard is not None or bool(turns.asked) or turns.owes or bool(self.shared.todo),
+            unanswered=start,
+            generating=turns.generating,
+            plays_until=turns.plays_until,
+            tools=len(turns.tools),
+            answered=0 if ended is None else self._samples(ended),
+            last_cut=self.cut,
+            kept=self.shared.ring.start,
+        )
+
+    def take(self, leg: Leg, now: float, *, lost: bool) -> list[LinkEvent]:
+        """``leg`` serves no longer; what follows for its replies."""
+        turns, reply = leg.turns, leg.turns.reply
+        scene = self.scene(leg, now)
+        heard = turns.unanswered(now)
+        self.cut = scene.cut(lost=lost, recent=self._samples(_RECENT_MS))
+        void = reply if lost and reply is not None and reply.open and not reply.audio_ms else None
+        if void is not None and void.turn is None and heard is None and turns.answered is not None:
+            heard = turns.answered  # its answer had begun, but nothing of it was heard
+            if heard.start is not None:
+                self.cut = max(min(self._samples(heard.start - _LEAD_MS), scene.sent), scene.kept)
+        if heard is not None:
+            self._unsaid = " ".join(heard.texts) or self._unsaid
+            heard = Heard(heard.item, heard.start, heard.end, heard.over, at=now)
+        self._heard = heard
+        self._reply = reply or self._reply
+        again = [Ask(self._questions[turn], turn) for turn in turns.asked if turn in self._questions]
+        if void is not None and void.turn in self._questions:
+            again.insert(0, Ask(self._questions[void.turn]))
+        if turns.owes and self.shared.model.family.text_input:
+            again.append(Ask(GO_ON))
+        self.shared.todo.extendleft(reversed(again))
+        return turns.retire(lost=lost)
+
+    def hand_to(self, leg: Leg) -> None:
+        """``leg`` serves from now on."""
+        turns = leg.turns
+        turns.heard, turns.before = self._heard, self._reply
+        self._heard = None
+        leg.take_over(self._orders())
+        self._unsaid = ""
+
+    def _orders(self) -> Orders:
+        model = self.shared.model
+        typed = [item.text for item in self.shared.todo if isinstance(item, Ask)]
+        if self._share < _SMALLEST_SHARE:
+            return Orders((), self.cut)
+        said = self.context.history(model.history(self._share))
+        most = model.history_messages or model.family.messages
+        unsaid = typed[-1] if typed else self._unsaid
+        return Orders(lines(said, most=most, without=unsaid), self.cut)
+
+    def shrink(self) -> None:
+        """The history was too long: tell half of it from now on."""
+        self._share /= 2
+
+    def tidy(self, leg: Leg | None, now: float) -> None:
+        """Forget input that nobody can need any more."""
+        ring = self.shared.ring
+        if ring.end - ring.start < self._samples(2 * _KEPT_MS):
+            return
+        keep = ring.end - self._samples(_KEPT_MS)
+        if leg is None or leg.connection is None:
+            keep = min(keep, self.cut)
+        else:
+            scene = self.scene(leg, now)
+            if scene.unanswered is not None:
+                keep = min(keep, max(scene.unanswered, ring.end - self._samples(_KEPT_QUESTION_MS)))
+            keep = min(keep, scene.sent)
+        ring.forget(keep)
+
+    def _samples(self, ms: float) -> int:
+        return max(0, round(ms * self.shared.model.input_rate / 1000))

@@ -1,0 +1,341 @@
+"""One connection from its opening to its end: a task that talks, and one that listens."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+from urllib.parse import quote
+
+import anyio
+from attrs import define, field, frozen
+
+from voiceloop import clock
+from voiceloop.aws.account import Access
+from voiceloop.aws.nova import events_out as out
+from voiceloop.aws.nova.bell import Bell, Outbox
+from voiceloop.aws.nova.connection import Connection, Events, Placement
+from voiceloop.aws.nova.events_in import PROVIDER, AudioCame, OutputEvent, SpeechEnded, SpeechStarted, TextCame
+from voiceloop.aws.nova.history import SYSTEM, Line, late_result
+from voiceloop.aws.nova.ring import Ring
+from voiceloop.aws.nova.sonic import NovaSonic
+from voiceloop.aws.nova.turns import Turns
+from voiceloop.aws.wire.stream import StreamRequest
+from voiceloop.errors import ProviderTimeout, ProviderUnavailable
+from voiceloop.interfaces import Settings, ToolResult
+
+_STANDS_WITHIN = 2.0
+"""How long to wait for the response's headers beside a connection that serves: a service may hold them back."""
+
+_FRAME_MS, _LEAST_MS, _SILENCE_MS = 100, 20, 100
+_CATCH_UP, _BURST = 4.0, 3.0  # input that waited goes out so much faster than real time, after so many s at once
+_LONGEST_HOLD = 45.0  # s without audio while a tool is pending; after 55 s the service ends the connection
+_LONGEST_LIFE = 475.0
+_DRAIN, _FINALS, _CLOSE = 30.0, 10.0, 3.0
+_UNMOVED = 15.0
+
+
+@frozen
+class Ask:
+    """Text for the model, to be answered as turn ``turn`` (None: as a reply of its own)."""
+
+    text: str = field(repr=False)
+    turn: int | None = None
+
+
+@frozen
+class Handover:
+    """The user has finished their turn by hand, with sample ``at`` of the input."""
+
+    at: int
+
+
+ToDo: TypeAlias = Ask | Handover | ToolResult
+
+
+@define
+class Learnt:
+    """What was learnt of a model in this process: whether it takes no audio while a tool is pending."""
+
+    deaf_while_tools: bool = False
+
+
+@frozen
+class Orders:
+    """With what a leg takes over: the history, and the sample from which on it gets the input."""
+
+    history: tuple[Line, ...]
+    cut: int
+
+
+@frozen(eq=False)
+class Shared:
+    """What all legs of a link use. ``todo``: what is to be told to the model, beside audio."""
+
+    model: NovaSonic
+    access: Access
+    ring: Ring
+    out: Outbox
+    learnt: Learnt
+    todo: deque[ToDo] = field(factory=deque)
+
+
+@frozen(eq=False)
+class Watch:
+    """Who is told: ``opened``, that it could take over; ``ended``, that it is gone, and why; ``moved``: of steps."""
+
+    opened: Callable[[Leg], None]
+    ended: Callable[[Leg, Exception | None], None]
+    moved: Callable[[], None]
+
+
+@define(eq=False)
+class Leg:
+    """One connection.
+
+    ``after``: a leg that has to be gone before. ``beside``: another one serves. ``stood``: the service accepted the
+    stream. ``ready``: it serves. ``talked_over_tool``: it was sent audio while a tool was pending. ``expires``: when
+    its credentials do, on the clock.
+    """
+
+    shared: Shared
+    turns: Turns
+    settings: Settings
+    watch: Watch
+    after: Leg | None = None
+    beside: bool = False
+    connection: Connection | None = None
+    ready: bool = False
+    talked_over_tool: bool = False
+    expires: float | None = None
+    born: float = field(factory=clock.now)
+    bell: Bell = field(factory=Bell)
+    gone: anyio.Event = field(factory=anyio.Event)
+    _stood: anyio.Event = field(factory=anyio.Event)
+    _heard_at: float = 0.0
+    _demanded: float = 0.0
+    _orders: Orders | None = None
+    _leaving: float | None = None
+    _lingers: bool = False
+    _scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+    _error: Exception | None = None
+
+    # ------------------------------------------------------------ what the renewal tells it
+
+    def take_over(self, orders: Orders) -> None:
+        """Serve from now on."""
+        self._orders = orders
+        if self.connection is not None:
+            self.connection.sent, self.connection.spoke = orders.cut, clock.now()
+        self.bell.ring()
+
+    def leave(self, *, linger: bool = False) -> None:
+        """Close properly; ``linger``: once the reply that is being made is complete and its words are told."""
+        if self._leaving is None:
+            self._leaving, self._lingers = clock.now(), linger
+            self.after = None
+            self.bell.ring()
+
+    def check(self, now: float) -> None:
+        """Give it up when the service took something that it has to answer, and gave no sign of life since."""
+        if self._leaving is None and self._demanded > self._heard_at and now - self._demanded > _UNMOVED:
+            self._fail(
+                ProviderTimeout(
+                    f"gave no sign of life for {_UNMOVED:g} s after it was told something",
+                    provider=PROVIDER,
+                    doing="waiting for an answer",
+                    retryable=True,
+                )
+            )
+            self._scope.cancel()
+
+    def abort(self) -> None:
+        """End it at once."""
+        self._scope.cancel()
+
+    # ------------------------------------------------------------ its life
+
+    async def run(self) -> None:
+        """Live."""
+        try:
+            with self._scope:
+                if self.after is not None:
+                    with anyio.move_on_after(_CLOSE):
+                        await self.after.gone.wait()
+                await self._live()
+        except Exception as failure:  # noqa: BLE001 - told to who decides what follows
+            self._fail(failure)
+        finally:
+            self.gone.set()
+        self.watch.ended(self, self._error)
+
+    async def _live(self) -> None:
+        model = self.shared.model
+        request = StreamRequest(
+            service="bedrock-runtime",
+            signs_as="bedrock",
+            operation="InvokeModelWithBidirectionalStream",
+            path=f"/model/{quote(model.model, safe='')}/invoke-with-bidirectional-stream",
+            headers={"content-type": "application/vnd.amazon.eventstream"},
+        )
+        expires = (await self.shared.access.credentials()).expires
+        if expires is not None:
+            self.expires = clock.now() + (expires - clock.utcnow()).total_seconds()
+        async with self.shared.access.stream(request) as stream:
+            placement = Placement(model.input_rate)
+            self.turns.place = placement.ms
+            self.connection = Connection(
+                self.turns.connection, stream, model.input_rate, model.family.text_bytes, placement
+            )
+            async with anyio.create_task_group() as both:
+                both.start_soon(self._guarded, self._listen, both.cancel_scope, name="model reader")
+                both.start_soon(self._guarded, self._talk, both.cancel_scope, name="model writer")
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+        try:
+            await work()
+        except Exception as failure:  # noqa: BLE001 - kept, and told by run()
+            self._fail(failure)
+        scope.cancel()
+
+    def _fail(self, error: Exception) -> None:
+        if self._error is None:
+            self._error = error
+
+    @property
+    def stands(self) -> bool:
+        """Whether it serves, and the service accepted the stream."""
+        return self.ready and self._stood.is_set()
+
+    @property
+    def _line(self) -> Connection:
+        assert self.connection is not None
+        return self.connection
+
+    # ------------------------------------------------------------ listening
+
+    async def _listen(self) -> None:
+        stream = self._line.stream
+        await stream.response()
+        self._stood.set()
+        self.watch.moved()
+        async for event in Events(stream):
+            self._take(event)
+        if self._leaving is None:
+            raise ProviderUnavailable(
+                "ended the connection", provider=PROVIDER, doing="listening to the model", retryable=True
+            )
+
+    def _take(self, event: OutputEvent) -> None:
+        now = self._heard_at = clock.now()
+        if isinstance(event, AudioCame | TextCame | SpeechStarted | SpeechEnded):
+            self._line.spoke = now
+        self.shared.out.put(*self.turns.take(event, now))
+        if self._leaving is not None:
+            self.bell.ring()
+
+    # ------------------------------------------------------------ talking
+
+    async def _talk(self) -> None:
+        await self._line.begin(self._inference(), self._speaking(), self.settings.instructions.strip() or SYSTEM)
+        if self.beside:
+            with anyio.move_on_after(_STANDS_WITHIN):
+                await self._stood.wait()
+        self.watch.opened(self)
+        while self._orders is None and self._leaving is None:
+            await self.bell.wait(clock.now() + _LONGEST_LIFE)
+        if self._orders is not None:
+            await self._line.take_over(self._orders.history)
+            self.ready = True
+            self.watch.moved()
+            await self._serve()
+        await self._linger()
+        with anyio.CancelScope(deadline=clock.now() + _CLOSE, shield=True):
+            await self._line.finish()
+        await anyio.sleep(_CLOSE)  # the reader ends it before, with the stream
+
+    def _inference(self) -> out.Inference:
+        model, chosen = self.shared.model, self.settings.temperature
+        return out.Inference(
+            model.max_tokens,
+            model.top_p,
+            model.temperature if chosen is None else chosen,
+            model.endpointing.upper() if model.endpointing else None,
+        )
+
+    def _speaking(self) -> out.Speaking:
+        model, settings = self.shared.model, self.settings
+        return out.Speaking(settings.voice or model.voice, model.output_rate, settings.tools, model.tool_choice)
+
+    async def _serve(self) -> None:
+        """Pass input on, and silence where there is none; beside it, what is to be told."""
+        line, todo = self._line, self.shared.todo
+        rate = line.rate
+        silence = bytes(2 * round(_SILENCE_MS * rate / 1000))
+        quiet_at = clock.now() + self.shared.model.silence_after
+        pace = held = partial = 0.0
+        while self._leaving is None:
+            now = clock.now()
+            if todo and self._due(todo[0]):
+                await self._tell(todo[0])
+                todo.popleft()
+                continue
+            held = (held or now) if self._deaf else 0.0
+            if held and now - held < _LONGEST_HOLD:
+                await self.bell.wait(now + 0.1)
+                continue
+            waiting = self.shared.ring.end - line.sent
+            if waiting and not held and pace - now > _BURST / _CATCH_UP:
+                await self.bell.wait(pace - _BURST / _CATCH_UP)
+            elif waiting and not held and (waiting * 1000 >= _LEAST_MS * rate or (partial and now >= partial)):
+                pcm = self.shared.ring.read(line.sent, _FRAME_MS * rate // 1000)
+                at, line.sent = line.sent, line.sent + len(pcm) // 2
+                pace, partial = max(pace, now) + len(pcm) / 2 / rate / _CATCH_UP, 0.0
+                quiet_at = now + self.shared.model.silence_after
+                self.talked_over_tool = self.talked_over_tool or bool(self.turns.tools)
+                await line.audio(pcm, at)
+            elif waiting and not held:
+                partial = partial or now + _LEAST_MS / 1000
+                await self.bell.wait(partial)
+            elif now >= quiet_at:
+                self.talked_over_tool = self.talked_over_tool or bool(self.turns.tools)
+                await line.audio(silence, None)
+                held, quiet_at = (clock.now() if held else 0.0), quiet_at + _SILENCE_MS / 1000
+            else:
+                await self.bell.wait(quiet_at)
+
+    @property
+    def _deaf(self) -> bool:
+        return self.shared.learnt.deaf_while_tools and bool(self.turns.tools)
+
+    def _due(self, item: ToDo) -> bool:
+        return not isinstance(item, Handover) or self._line.sent >= item.at
+
+    async def _tell(self, item: ToDo) -> None:
+        line, now = self._line, clock.now()
+        match item:
+            case Ask(text=text, turn=turn):
+                await line.text(text)
+                self.turns.ask(turn, now)
+            case ToolResult(call=call) if item.connection == line.number and call in self.turns.tools:
+                await line.result(call, item.result, error=item.error)
+                self.turns.answer_tool(call, now)
+            case ToolResult():
+                await line.text(late_result(item.name, item.result, error=item.error))
+                self.turns.ask(None, now)
+            case Handover():
+                await line.end_turn()
+        self._demanded = clock.now()
+
+    # ------------------------------------------------------------ leaving
+
+    async def _linger(self) -> None:
+        """Let the reply that is being made come to its end, and its spoken words be told."""
+        if not self._lingers or self._leaving is None:
+            return
+        latest = min(self._leaving + _DRAIN, self._line.opened + _LONGEST_LIFE)
+        while clock.now() < latest and self.turns.generating:
+            await self.bell.wait(latest)
+        latest = min(latest, max(clock.now(), self.turns.plays_until) + _FINALS)
+        while clock.now() < latest and any(reply.unspoken and not reply.cut for reply in self.turns.recent):
+            await self.bell.wait(latest)

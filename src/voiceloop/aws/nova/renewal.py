@@ -1,0 +1,365 @@
+"""Carries out the table of ``voiceloop.rules.renewal``: opens, hands over, waits, closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from voiceloop import clock
+from voiceloop.aws.nova.baton import Baton
+from voiceloop.aws.nova.bell import Bell
+from voiceloop.aws.nova.events_in import PROVIDER
+from voiceloop.aws.nova.leg import Ask, Handover, Leg, Shared, ToDo, Watch
+from voiceloop.aws.nova.trouble import Trouble, trouble
+from voiceloop.errors import BadInput, ProviderError, ProviderTimeout
+from voiceloop.events import Link as LinkState
+from voiceloop.interfaces import LinkChanged, LinkContext, LinkNotice, Renewed, ReplyFailed, ReplyStarted, Settings
+from voiceloop.rules.renewal import TABLE, Act, Age, Happening, State, rest
+
+_LOOK = 0.1
+"""How often a good moment is looked for, in seconds."""
+
+_TEND = 1.0
+_AGED = 20.0  # a connection that served for so long was no failed attempt
+_SETTLE = 10.0
+_CLOSING = 2.5
+_STOOD = 2.0
+_LIVED = 5.0  # a connection that was accepted for so long was not refused for what it is
+
+
+@define
+class _Moments:
+    """Times on the clock: when the present wait is over, when B was opened, when A took over, since when settings
+    wait, and when A's credentials expire."""
+
+    rested: float = 0.0
+    opened: float = 0.0
+    served: float = 0.0
+    changed: float | None = None
+    expires: float | None = None
+
+
+@define(eq=False)
+class Renewer:
+    """Owns the connections of a link: the one that serves (A), the next one (B), and those that are being closed."""
+
+    shared: Shared
+    baton: Baton
+    settings: Settings
+    group: TaskGroup
+    state: State = State.REOPENING
+    _current: Leg | None = None
+    _next: Leg | None = None
+    _legs: list[Leg] = field(factory=list)
+    _attempt: int = 0
+    _failure: Exception | None = None
+    _moments: _Moments = field(factory=_Moments)
+    _numbers: int = 0
+    _bell: Bell = field(factory=Bell)
+    _progress: Bell = field(factory=Bell)
+    _room: Bell = field(factory=Bell)
+
+    @classmethod
+    def of(cls, shared: Shared, context: LinkContext, group: TaskGroup) -> Renewer:
+        """For a new link."""
+        return cls(shared, Baton(shared, context), context.settings(), group)
+
+    # ------------------------------------------------------------ the link's side
+
+    def start(self) -> None:
+        """Open the first connection."""
+        self._open()
+        self.group.start_soon(self._run, name="renewal")
+
+    async def stands(self) -> None:
+        """Wait until a connection serves. Raises ProviderError when none can be opened."""
+        while self.state is not State.OVER:
+            leg, until = self._current, clock.now() + _STOOD
+            while leg is not None and leg is self._current and not leg.stands and clock.now() < until:
+                await self._progress.wait(until)
+            if leg is not None and leg is self._current and leg.ready:
+                return
+            if leg is None:
+                await self._progress.wait(until)
+        if self._failure is not None:
+            raise self._failure
+
+    async def leave(self) -> None:
+        """Close whatever is open, as properly as can be done soon."""
+        self._happen(Happening.LEFT)
+        with anyio.CancelScope(deadline=clock.now() + _CLOSING, shield=True):
+            for leg in tuple(self._legs):
+                await leg.gone.wait()
+
+    def hear(self, pcm: bytes) -> None:
+        """The next input."""
+        self.shared.ring.append(pcm)
+        self.baton.tidy(self._current, clock.now())
+        if self._current is not None:
+            self._current.bell.ring()
+
+    @property
+    def full(self) -> bool:
+        """Whether more input waits for a connection than is kept."""
+        line = None if self._current is None else self._current.connection
+        taken = self.baton.cut if line is None else line.sent
+        return self.shared.ring.end - taken > self.shared.model.hold * self.shared.model.input_rate
+
+    async def room(self) -> None:
+        """Wait until it is no longer full, or the link has ended."""
+        while self.full and self.state is not State.OVER:
+            await self._room.wait(clock.now() + _TEND)
+
+    def attend(self, *, speaking: bool) -> None:
+        """The session's detector says that the user speaks, or does not."""
+        self.baton.attend(speaking)
+
+    def tell(self, item: ToDo) -> None:
+        """Tell the model, on whatever connection serves."""
+        if isinstance(item, Ask) and item.turn is not None:
+            self.baton.question(item.turn, item.text)
+        self.shared.todo.append(item)
+        if self._current is not None:
+            self._current.bell.ring()
+
+    def hand_over(self) -> None:
+        """The user's turn is over, by hand."""
+        self.tell(Handover(self.shared.ring.end))
+
+    def withdraw(self, turn: int) -> None:
+        """``turn`` is void: it is not asked for, if that has not been done yet."""
+        todo = self.shared.todo
+        for item in [item for item in todo if isinstance(item, Ask) and item.turn == turn]:
+            if self._current is None or item is not todo[0]:
+                todo.remove(item)
+
+    def want(self) -> None:
+        """Something only reaches the model by a new connection."""
+        if self._moments.changed is None:
+            self._moments.changed = clock.now()
+        self._bell.ring()
+
+    def number_reply(self) -> int:
+        """A number for a reply that is made here."""
+        return next(self.baton.ids.replies)
+
+    # ------------------------------------------------------------ what happens
+
+    async def _run(self) -> None:
+        """Look at the clock and the scene, again and again."""
+        try:
+            while self.state is not State.OVER:
+                now = clock.now()
+                self._tend(now)
+                happening = self._happening(now)
+                if happening is not None:
+                    self._happen(happening)
+                else:
+                    await self._bell.wait(self._next_look(now))
+        except Exception as crash:  # noqa: BLE001 - raised by the link's iterator
+            self._end(crash)
+
+    def _happening(self, now: float) -> Happening | None:
+        """What the time and the scene bring about in this state, if anything."""
+        leg, state = self._current, self.state
+        if state in (State.RESTING, State.WAITING):
+            return Happening.RESTED if now >= self._moments.rested else None
+        if leg is None or state not in (State.STEADY, State.SEEKING, State.STANDBY, State.ALONE):
+            return None
+        age, clocks = self._age(leg), self.shared.model.clocks
+        if state is State.STEADY:
+            return Happening.WANTED if now >= age.seek_at(clocks) else None
+        waiting = self._next
+        if state is State.STANDBY and waiting is not None and waiting.settings != self.settings:
+            return Happening.STALE
+        if self.baton.scene(leg, now).safe:
+            return Happening.SAFE
+        if now >= age.force_at(clocks):
+            return Happening.OVERDUE
+        stale = state is State.STANDBY and now >= self._moments.opened + clocks.standby
+        return Happening.STALE if stale else None
+
+    def _next_look(self, now: float) -> float:
+        if self.state in (State.SEEKING, State.STANDBY, State.ALONE):
+            return now + _LOOK
+        if self.state in (State.RESTING, State.WAITING):
+            return self._moments.rested
+        return now + _TEND
+
+    def _age(self, leg: Leg) -> Age:
+        line = leg.connection
+        opened = self._moments.served if line is None else line.opened
+        spoke = opened if line is None else max(line.spoke, self._moments.served)
+        return Age(opened, spoke, self._moments.expires, self._moments.changed)
+
+    def _tend(self, now: float) -> None:
+        """End what was waited for long enough."""
+        leg = self._current
+        if leg is None:
+            return
+        leg.check(now)
+        within = self.shared.model.answer_within
+        for turn in leg.turns.overdue(now - within):
+            leg.turns.unask(turn)
+            number = self.number_reply()
+            error = ProviderTimeout(
+                f"answered nothing for {within:g} s", provider=PROVIDER, doing="replying", retryable=True
+            )
+            self.shared.out.put(ReplyStarted(number, turn), ReplyFailed(number, error, fatal=False))
+        self.shared.out.put(*leg.turns.settle(now - _SETTLE))
+
+    def _happen(self, happening: Happening) -> None:
+        before = self.state
+        self.state, act = TABLE[before, happening]
+        carry_out = self._acts().get(act)
+        if carry_out is not None:
+            carry_out()
+        if act is Act.RELEASE:
+            self._next = None
+        if self.state is State.LAST and before is not State.LAST:
+            self._say("degraded", str(self._failure))
+        self._bell.ring()
+        self._progress.ring()
+
+    def _acts(self) -> dict[Act, Callable[[], None]]:
+        return {
+            Act.OPEN: self._open,
+            Act.SWAP: self._swap,
+            Act.BREAK: self._break,
+            Act.DROP: self._drop,
+            Act.WAIT: self._wait,
+            Act.GIVE_UP: lambda: self._end(self._failure),
+            Act.CLOSE: self._close,
+        }
+
+    # ------------------------------------------------------------ what is done
+
+    def _open(self, after: Leg | None = None) -> None:
+        self._numbers += 1
+        leg = self._next = Leg(
+            self.shared,
+            self.baton.turns(self._numbers),
+            self.settings,
+            Watch(opened=self._opened, ended=self._ended, moved=self._progress.ring),
+            after=after,
+            beside=self._current is not None,
+        )
+        self._legs.append(leg)
+        self.group.start_soon(leg.run, name=f"connection {self._numbers}")
+        if self._current is not None:
+            self._say("renewing")
+
+    def _swap(self) -> None:
+        leg, self._next = self._next, None
+        assert leg is not None
+        first = self._moments.served == 0.0
+        self._part(lost=False)
+        self._current = leg
+        now = clock.now()
+        self._moments.served, self._moments.changed, self._moments.expires = now, None, leg.expires
+        self.baton.hand_to(leg)
+        if leg.settings != self.settings:
+            self.want()
+        if not first:
+            self.shared.out.put(Renewed(self.baton.cut))
+            self._say("ready")
+
+    def _break(self) -> None:
+        before = self._part(lost=False, linger=False)
+        self._open(after=before)
+
+    def _part(self, *, lost: bool, linger: bool = True) -> Leg | None:
+        """The connection that serves serves no longer, if there is one."""
+        leg, self._current = self._current, None
+        if leg is not None:
+            self.shared.out.put(*self.baton.take(leg, clock.now(), lost=lost))
+            leg.leave(linger=linger)
+        return leg
+
+    def _drop(self) -> None:
+        leg, self._next = self._next, None
+        if leg is not None:
+            leg.leave()
+
+    def _wait(self) -> None:
+        now = clock.now()
+        self._next = None
+        if self.state is State.RESTING:
+            self._moments.rested = now + rest(self._attempt)
+        else:
+            delay = self.shared.model.retry.delay(self._attempt, clock.random()) if self._attempt else 0.0
+            if delay is None:
+                self._happen(Happening.SPENT)
+                return
+            self._moments.rested = now + delay
+        self._attempt += 1
+
+    def _end(self, error: Exception | None) -> None:
+        self.state = State.OVER
+        self._failure = error
+        self.shared.out.close(error)
+        self._close()
+
+    def _close(self) -> None:
+        for leg in self._legs:
+            leg.leave()
+        self._progress.ring()
+
+    def _say(self, state: LinkState, detail: str = "") -> None:
+        self.shared.out.put(LinkChanged(state, detail))
+
+    # ------------------------------------------------------------ what connections tell
+
+    def _opened(self, leg: Leg) -> None:
+        if leg is self._next:
+            self._moments.opened = clock.now()
+            self._happen(Happening.OPENED)
+
+    def _ended(self, leg: Leg, error: Exception | None) -> None:
+        self._legs.remove(leg)
+        if error is not None and not isinstance(error, ProviderError | BadInput):
+            self._end(error)
+        elif leg is self._next:
+            self._failure, self._next = error, None
+            self._happen(_OF_NEXT[self._trouble(leg, error)])
+        elif leg is self._current:
+            self._failure = error
+            self._lost(leg, self._trouble(leg, error))
+
+    def _lost(self, leg: Leg, kind: Trouble) -> None:
+        now = clock.now()
+        if now - self._moments.served > _AGED:
+            self._attempt = 0
+        if kind is Trouble.LASTING:
+            self._happen(Happening.REFUSED)
+            return
+        self._say("recovering", str(self._failure))
+        if self.state is not State.STANDBY:
+            self._part(lost=True)
+        self._happen(Happening.LOST)
+
+    def _trouble(self, leg: Leg, error: Exception | None) -> Trouble:
+        """What kind of failure it was, and what is to be learnt from it."""
+        kind = Trouble.PASSING if error is None else trouble(error)
+        if kind is Trouble.TOO_LONG:
+            self.baton.shrink()
+            return Trouble.PASSING
+        if kind is Trouble.GENERIC:
+            lived = clock.now() - leg.born
+            if leg.turns.tools and leg.talked_over_tool:
+                self.shared.learnt.deaf_while_tools = True
+                notice = "The model takes no audio while it waits for a tool; it is held back from now on."
+                self.shared.out.put(LinkNotice("no-audio-while-tool-pending", notice))
+                return Trouble.PASSING
+            return Trouble.PASSING if lived > _LIVED else Trouble.LASTING
+        return kind
+
+
+_OF_NEXT = {
+    Trouble.PASSING: Happening.FAILED,
+    Trouble.CROWDED: Happening.CROWDED,
+    Trouble.LASTING: Happening.BARRED,
+}

@@ -1,0 +1,135 @@
+"""What the tests of the Nova Sonic link share: an emulator in memory, a user who speaks, and a log of events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import anyio
+import anyio.lowlevel
+from attrs import define, field
+
+from voiceloop import Pool, clock
+from voiceloop.aws.nova import NovaSonic
+from voiceloop.conversation import HistoryLimits, Message, TextPart
+from voiceloop.interfaces import (
+    Final,
+    Link,
+    LinkContext,
+    LinkEvent,
+    ReplyEnded,
+    ReplyTextDelta,
+    Resources,
+    Settings,
+)
+from voiceloop.testing.aws import Backing, Emulator
+from voiceloop.testing.aws.nova import NovaSonicStream
+from voiceloop.testing.scripted import silence, tone
+
+E = TypeVar("E")
+LIMIT = 60.0
+
+
+@define(eq=False)
+class Talk:
+    """One link that is being talked to. ``events`` is all that came, ``history`` what the session would tell."""
+
+    model: NovaSonic
+    aws: Emulator
+    nova: NovaSonicStream = field(init=False)
+    link: Link = field(init=False)
+    events: list[LinkEvent] = field(factory=list)
+    history: tuple[Message, ...] = ()
+    settings: Settings = Settings(instructions="Be brief.")
+    failure: Exception | None = None
+
+    @nova.default
+    def _nova(self) -> NovaSonicStream:
+        return self.aws.nova
+
+    def context(self, resources: Resources) -> LinkContext:
+        async def room() -> None:
+            await anyio.lowlevel.checkpoint()
+
+        def history(limits: HistoryLimits) -> tuple[Message, ...]:
+            return self.history
+
+        return LinkContext(lambda: self.settings, history, room, resources)
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def read(self) -> None:
+        try:
+            async for event in self.link:
+                self.events.append(event)
+        except Exception as failure:
+            self.failure = failure
+
+    async def until(self, done: Callable[[], bool], limit: float = LIMIT) -> None:
+        until = clock.now() + limit
+        while not done() and self.failure is None:
+            assert clock.now() < until, f"it did not happen within {limit:g} s: {self.events[-6:]}"
+            await anyio.sleep(0.02)
+
+    async def ends(self, kind: type[E], count: int = 1) -> list[E]:
+        await self.until(lambda: len(self.of(kind)) >= count)
+        return self.of(kind)
+
+    async def hear(self, pcm: bytes, frame_ms: int = 20) -> None:
+        """Send input at the pace of speech."""
+        size = self.model.input_rate * frame_ms // 1000 * 2
+        for at in range(0, len(pcm), size):
+            await self.link.send_audio(pcm[at : at + size])
+            await anyio.sleep(frame_ms / 1000)
+
+    async def says(self, ms: int = 600, quiet_ms: int = 1200) -> None:
+        format = self.model.capabilities.input
+        await self.hear(tone(ms, format) + silence(quiet_ms, format))
+
+    @property
+    def heard(self) -> list[str]:
+        return list({event.item: event.text for event in self.of(Final)}.values())
+
+    def said(self) -> list[str]:
+        replies: dict[int, str] = {}
+        for event in self.of(ReplyTextDelta):
+            replies[event.reply] = replies.get(event.reply, "") + event.text
+        return list(replies.values())
+
+    @property
+    def ended(self) -> list[int]:
+        return [event.reply for event in self.of(ReplyEnded)]
+
+
+@asynccontextmanager
+async def talk(
+    *,
+    heard: Sequence[Any] = ("a table for two",),
+    replies: Sequence[Any] = ("For when? I can look now.",),
+    backing: Backing | None = None,
+    settings: Settings | None = None,
+    faults: Sequence[Any] = (),
+    before: Callable[[Emulator], None] = lambda aws: None,
+    history: Sequence[tuple[str, str]] = (),
+    **options: Any,
+) -> AsyncIterator[Talk]:
+    """A link to an emulated Nova Sonic, in memory."""
+    async with Emulator(backing or Backing.scripted(heard, replies), faults=faults) as aws:
+        before(aws)
+        model = NovaSonic(account=aws.account(memory=True), **options)
+        running = Talk(model, aws)
+        running.history = tuple(messages(history))
+        if settings is not None:
+            running.settings = settings
+        async with Pool() as pool, model.connect(running.context(pool)) as link:
+            running.link = link
+            async with anyio.create_task_group() as group:
+                group.start_soon(running.read)
+                yield running
+                group.cancel_scope.cancel()
+
+
+def messages(pairs: Sequence[tuple[str, str]]) -> list[Message]:
+    return [Message("user" if role == "user" else "assistant", (TextPart(text),)) for role, text in pairs]
