@@ -18,6 +18,7 @@ from voiceloop.events import SpokenWord
 from voiceloop.interfaces import Entity, Final, Partial
 
 _APART_MS = 1500.0  # what begins that long after the last word is another item
+_JITTER_MS = 50.0  # by which two connections differ about the time of a word
 _MOST_FINISHED = 256
 
 
@@ -31,14 +32,16 @@ class _Item:
     spaced: bool = True
     carried: str = ""  # words that are settled, though their connection is gone
     carried_words: tuple[SpokenWord, ...] = ()
+    told_until_ms: float = 0.0  # how far earlier connections had come
 
     def carry(self, kept_from_ms: float) -> None:
-        """Its connection is gone: words that were stable, or cannot be sent again, stay."""
+        """Its connection is gone: words that were stable, or cannot be sent again whole, stay."""
         if self.told is None:
             return
         words, count = self.told.words, 0
+        self.told_until_ms = max((word.end_ms for word in words), default=0.0)
         for word in words:
-            if not word.stable and word.end_ms > kept_from_ms:
+            if not word.stable and word.start_ms >= kept_from_ms:
                 break
             count += 1
         if count > len(self.carried_words):
@@ -107,7 +110,7 @@ class Hearing:
         orphan = channel.orphans[0] if channel.orphans else None
         segment = self._segment(result, channel, (known[0] if known else orphan or _Item("")).carried)
         closed: list[Partial | Final] = []
-        if known is None and (segment.words or segment.text):
+        if known is None and (segment.text or self._reaches(result, orphan)):
             if orphan is not None and _apart(orphan, segment):
                 closed.append(self._closed(channel.orphans.popleft()))
                 segment = self._segment(result, channel, "")
@@ -120,6 +123,11 @@ class Hearing:
             told = self._final(result, known[0] if known else None, segment, channel.done_ms)
             self._settle(result, channel, segment)
         return [*closed, told] if told is not None else closed
+
+    def _reaches(self, result: Result, orphan: _Item | None) -> bool:
+        """Whether a result is about what an earlier connection had begun to hear, if it says nothing new of it."""
+        words = orphan.told.words if orphan is not None and orphan.told is not None else ()
+        return bool(words) and self.sending.input_ms(result.end_ms) > words[0].start_ms
 
     def _settle(self, result: Result, channel: _Channel, segment: _Segment) -> None:
         self._open.pop(result.id, None)
@@ -140,7 +148,8 @@ class Hearing:
             stable_chars=stable,
             language=result.language or self.language,
         )
-        if partial == item.told or self.finals_only:
+        catching_up = not partial.words or partial.words[-1].end_ms < item.told_until_ms - _JITTER_MS
+        if partial == item.told or catching_up or self.finals_only:
             return None
         item.told = partial
         item.ends = (*_ends(item.carried, item.carried_words), *(begin + end for end in segment.ends))
@@ -169,7 +178,7 @@ class Hearing:
         tokens, cut = [self._timed(token) for token in result.tokens], channel.cut_ms
         new = (number for number, token in enumerate(tokens) if token.spoken and _middle(token) >= cut)
         first = next(new, len(tokens)) if cut else 0
-        while first and carried and not tokens[first - 1].spoken and not carried.endswith(tokens[first - 1].text):
+        while first and carried and _follows(tokens[first - 1], carried, cut):
             first -= 1
         begin = tokens[first].begin if 0 < first < len(tokens) else 0
         tokens = tokens[first:]
@@ -195,6 +204,11 @@ class Hearing:
 
 def _middle(token: Token) -> float:
     return (token.start_ms + token.end_ms) / 2
+
+
+def _follows(token: Token, carried: str, cut_ms: float) -> bool:
+    """Whether it is punctuation after the carried words that they lack."""
+    return not token.spoken and token.start_ms >= cut_ms - _JITTER_MS and not carried.endswith(token.text)
 
 
 def _word(token: Token, not_before: float) -> SpokenWord:

@@ -15,7 +15,8 @@ _MOST = 1000
 
 @define(eq=False)
 class Outbox:
-    """Takes items at once, so that nothing is lost when a connection breaks. ``async for`` takes them out, one reader.
+    """Takes items at once, so that nothing is lost when a connection breaks. One reader takes them out by
+    ``async for``.
 
     A partial that nobody read yet is replaced by a newer one of its item. Raises SlowConsumer when too many wait.
     """

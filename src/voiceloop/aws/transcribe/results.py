@@ -88,7 +88,7 @@ def _result(told: Mapping[str, Any]) -> Result:
     best: Mapping[str, Any] = alternatives[0] if alternatives else {}
     text = _member(best, "Transcript", str)
     start, end = _ms(told.get("StartTime"), 0.0), _ms(told.get("EndTime"), 0.0)
-    channel = told.get("ChannelId")
+    channel: str | None = _member(told, "ChannelId", str) or None
     items = [each for each in _member(best, "Items", list) if isinstance(each, dict) and each.get("Content")]
     return Result(
         id=str(told["ResultId"]),
