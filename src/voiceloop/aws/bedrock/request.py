@@ -24,14 +24,8 @@ Latency: TypeAlias = Literal["standard", "optimized"]
 
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_.:-]")
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
-_IMAGE_TYPES = {
-    "image/png": "png",
-    "image/jpeg": "jpeg",
-    "image/jpg": "jpeg",
-    "image/gif": "gif",
-    "image/webp": "webp",
-}
-_IMAGES, _IMAGE_BYTES = 20, 3_932_160  # of one request; of one picture
+_IMAGES, _IMAGE_BYTES = 20, 3_750_000  # of one request; of one picture
+_MAGIC = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 _CACHE_POINT: Block = {"cachePoint": {"type": "default"}}
 
 
@@ -213,13 +207,15 @@ def _block(part: Part, refused: Collection[str], *, guarded: bool, too_many: boo
 
 def _image(part: ImagePart, *, too_many: bool) -> Block:
     """The picture, or words in its place where Bedrock would refuse the whole request."""
-    kind = _IMAGE_TYPES.get(part.media_type.lower())
+    kind = next(
+        (kind for magic, kind in _MAGIC if part.data.startswith(magic)), None
+    )  # what it is, not is said to be
     if too_many:
         return {"text": "(An earlier picture is no longer shown.)"}
     if kind is None:
         return {"text": "(A picture of a kind that cannot be shown; PNG, JPEG, GIF and WebP can.)"}
-    if not 0 < len(part.data) <= _IMAGE_BYTES:
-        return {"text": "(A picture that cannot be shown: it is empty, or larger than 3.75 MB.)"}
+    if len(part.data) > _IMAGE_BYTES:
+        return {"text": "(A picture that cannot be shown: it is larger than 3.75 MB.)"}
     return {"image": {"format": kind, "source": {"bytes": part.data}}}
 
 
