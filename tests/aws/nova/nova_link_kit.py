@@ -13,6 +13,7 @@ from attrs import define, field
 from voiceloop import Pool, clock
 from voiceloop.aws.nova import NovaSonic
 from voiceloop.conversation import HistoryLimits, Message, TextPart
+from voiceloop.errors import VoiceloopError
 from voiceloop.interfaces import (
     Final,
     Link,
@@ -42,7 +43,7 @@ class Talk:
     events: list[LinkEvent] = field(factory=list)
     history: tuple[Message, ...] = ()
     settings: Settings = Settings(instructions="Be brief.")
-    failure: Exception | None = None
+    failure: VoiceloopError | None = None
 
     @nova.default
     def _nova(self) -> NovaSonicStream:
@@ -64,7 +65,7 @@ class Talk:
         try:
             async for event in self.link:
                 self.events.append(event)
-        except Exception as failure:
+        except VoiceloopError as failure:
             self.failure = failure
 
     async def until(self, done: Callable[[], bool], limit: float = LIMIT) -> None:
@@ -85,8 +86,8 @@ class Talk:
             await anyio.sleep(frame_ms / 1000)
 
     async def says(self, ms: int = 600, quiet_ms: int = 1200) -> None:
-        format = self.model.capabilities.input
-        await self.hear(tone(ms, format) + silence(quiet_ms, format))
+        taken = self.model.capabilities.input
+        await self.hear(tone(ms, taken) + silence(quiet_ms, taken))
 
     @property
     def heard(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from .nova_link_kit import talk
 
 from voiceloop.interfaces import (
     Final,
@@ -15,6 +14,8 @@ from voiceloop.interfaces import (
     ReplyStarted,
     Settled,
 )
+
+from .nova_link_kit import talk
 
 pytestmark = pytest.mark.virtual_time(seed=0)
 
@@ -32,7 +33,8 @@ async def test_a_spoken_turn() -> None:
     assert [(span.start, span.end) for span in spans.values()] == [(0, 9), (10, 25)]
     assert spans[10].end_ms == pytest.approx(audio)
     assert running.of(Settled)[-1].text == "For when? I can look now."
-    assert running.of(ModelSpeechStarted) and running.of(ModelUsage)
+    assert running.of(ModelSpeechStarted)
+    assert running.of(ModelUsage)
     (first,) = running.of(Final)
     assert running.events.index(first) < running.events.index(running.of(ReplyStarted)[0])
     (connection,) = running.nova.connections
