@@ -318,9 +318,9 @@ def is_final_end(seen: Seen) -> bool:
 
 
 @asynccontextmanager
-async def service(backing: Backing, timers: float = 1.0, **settings: Any) -> AsyncIterator[NovaSonicStream]:
+async def service(backing: Backing, scale: float = 1.0, **settings: Any) -> AsyncIterator[NovaSonicStream]:
     async with Pool() as pool:
-        stage = Stage(backing, pool, Timers(timers), Settings(), Faults.of(()))
+        stage = Stage(backing, pool, Timers(scale), Settings(), Faults.of(()))
         yield NovaSonicStream(stage, **settings)
 
 

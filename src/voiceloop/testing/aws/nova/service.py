@@ -127,11 +127,40 @@ class _PlainEnd(Exception):
 
 @define
 class _Watch:
-    """When things came last, on ``clock.now()``."""
+    """When things came last, on ``clock.now()``, and when the connection ends for want of them."""
 
+    timers: NovaTimers
+    of: Callable[[float], float]
     opened: float = field(factory=clock.now)
     content: float = field(factory=clock.now)
     started: bool = False
+
+    def audio(self, pcm: bytes) -> None:
+        """Input audio came."""
+        if self.timers.silence_counts or rms_dbfs(pcm) > _SPEECH_DBFS:
+            self.content = clock.now()
+
+    def deadlines(self, last_speech: float) -> Iterator[tuple[float, Exception]]:
+        """When each timer ends the connection, and how. ``last_speech``: when either side spoke last."""
+        timers, of = self.timers, self.of
+        yield self.opened + of(timers.longest), _at_longest(timers)
+        if not self.started:
+            yield self.opened + of(timers.events), StreamFailure("ValidationException", NO_EVENTS)
+            return
+        yield self.content + of(timers.gap), StreamFailure("ValidationException", GAP.format(f"{timers.gap:g}"))
+        if timers.quiet is not None:
+            text = RESET_531 if timers.quiet_error == "531" else GAP.format(f"{timers.quiet:g}")
+            yield max(self.opened, last_speech) + of(timers.quiet), StreamFailure("ValidationException", text)
+
+
+def _at_longest(timers: NovaTimers) -> Exception:
+    match timers.longest_error:
+        case "timeout":
+            return StreamFailure("ModelTimeoutException", MODEL_TIMEOUT)
+        case "531":
+            return StreamFailure("ValidationException", RESET_531)
+        case "end":
+            return _PlainEnd()
 
 
 @define(eq=False)
@@ -155,7 +184,7 @@ class _Connection:
     _stack: AsyncExitStack
     _profile: NovaProfile
     _protocol: Protocol
-    _watch: _Watch = field(factory=_Watch)
+    _watch: _Watch
     _early: list[UserText] = field(factory=list)
     _prompt: _Prompt | None = None
     _over: anyio.Event = field(factory=anyio.Event)
@@ -167,7 +196,8 @@ class _Connection:
         profile = service.struck()
         protocol = Protocol(record.model, service.limits, profile.audio_while_tool_pending, profile.blocked)
         async with anyio.create_task_group() as group, AsyncExitStack() as stack:
-            connection = cls(service, exchange, record, group, stack, profile, protocol)
+            watch = _Watch(service.timers, service.stage.timers.of)
+            connection = cls(service, exchange, record, group, stack, profile, protocol, watch)
             await connection._guarded(connection._run)
             group.cancel_scope.cancel()
         await connection._conclude()
@@ -280,8 +310,7 @@ class _Connection:
     async def _audio(self, pcm: bytes) -> None:
         assert self._prompt is not None
         self._record.audio.add(pcm)
-        if self._service.timers.silence_counts or rms_dbfs(pcm) > _SPEECH_DBFS:
-            self._watch.content = clock.now()
+        self._watch.audio(pcm)
         for signal in await self._prompt.hearing.audio(pcm):
             await self._prompt.conductor.happen(signal)
 
@@ -324,7 +353,7 @@ class _Connection:
             stage.backing.first_token,
         )
         instructions = "\n\n".join(block.text for block in record.system)
-        flush = stage.timers.of(self._service.timers.flush)
+        flush = self._watch.of(self._watch.timers.flush)
         chance = random.Random(f"{profile.seed}/{record.number}")
         conductor = Conductor(parts, record.prompt, hearing, instructions, self._spawn, flush, chance)
         return _Prompt(conductor, hearing, output, parts.playback)
@@ -339,31 +368,9 @@ class _Connection:
     async def _keep_time(self) -> None:
         """End the connection when one of its timers runs out."""
         while True:
-            when, end = min(self._deadlines(), key=lambda deadline: deadline[0])
-            if clock.now() >= when:
+            prompt, now = self._prompt, clock.now()
+            spoken = max(prompt.hearing.last_speech, min(now, prompt.playback.until)) if prompt is not None else 0.0
+            when, end = min(self._watch.deadlines(spoken), key=lambda deadline: deadline[0])
+            if now >= when:
                 raise end
-            await anyio.sleep(when - clock.now())
-
-    def _deadlines(self) -> Iterator[tuple[float, Exception]]:
-        timers, of, watch = self._service.timers, self._service.stage.timers.of, self._watch
-        yield watch.opened + of(timers.longest), _at_longest(timers)
-        if not watch.started:
-            yield watch.opened + of(timers.events), StreamFailure("ValidationException", NO_EVENTS)
-            return
-        yield watch.content + of(timers.gap), StreamFailure("ValidationException", GAP.format(f"{timers.gap:g}"))
-        if timers.quiet is not None:
-            text = RESET_531 if timers.quiet_error == "531" else GAP.format(f"{timers.quiet:g}")
-            last = watch.opened
-            if self._prompt is not None:
-                last = max(last, self._prompt.hearing.last_speech, min(clock.now(), self._prompt.playback.until))
-            yield last + of(timers.quiet), StreamFailure("ValidationException", text)
-
-
-def _at_longest(timers: NovaTimers) -> Exception:
-    match timers.longest_error:
-        case "timeout":
-            return StreamFailure("ModelTimeoutException", MODEL_TIMEOUT)
-        case "531":
-            return StreamFailure("ValidationException", RESET_531)
-        case "end":
-            return _PlainEnd()
+            await anyio.sleep(when - now)
