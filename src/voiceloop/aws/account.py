@@ -31,7 +31,7 @@ T = TypeVar("T")
 __all__ = ("Access", "Account", "Credentials", "Keys")
 
 # How long, in seconds, the chain may take: it may ask a metadata service, an identity provider or a program.
-_CREDENTIALS_DEADLINE = 30.0
+CREDENTIALS_DEADLINE = 30.0
 
 
 def _key(keys: Keys, attribute: Any, value: Any) -> None:
@@ -183,11 +183,11 @@ class Access:
 
         failure: Exception
         try:
-            with anyio.fail_after(_CREDENTIALS_DEADLINE):
+            with anyio.fail_after(CREDENTIALS_DEADLINE):
                 return await self.chain.credentials()
         except TimeoutError:
             failure = ProviderTimeout(
-                f"no credentials after {_CREDENTIALS_DEADLINE:g} s",
+                f"no credentials after {CREDENTIALS_DEADLINE:g} s",
                 provider="AWS",
                 retryable=True,
                 hint="The profile's credential_process, identity provider or metadata service does not answer.",
@@ -253,13 +253,14 @@ class Access:
     async def client(self, service: str) -> Any:
         """The pool's aiobotocore client of ``service`` (``bedrock-runtime``, ``polly``): one attempt per call, enough
         connections for hundreds of sessions, kept alive for minutes."""
-        return (await self._client(service)).boto
+        return (await self.service(service)).boto
 
     async def warm(self, service: str, connections: int = 1) -> None:
         """Have that many open connections of the client ready; returns soon, a failure shows at the next call."""
-        await (await self._client(service)).connections.warm(self.endpoint(service), connections)
+        await (await self.service(service)).connections.warm(self.endpoint(service), connections)
 
-    async def _client(self, service: str) -> Client:
+    async def service(self, service: str) -> Client:
+        """The pool's client of ``service`` with the connections under it."""
         from voiceloop.aws.clients import open_client
 
         key = ("voiceloop.aws.client", self.account, service)

@@ -88,6 +88,8 @@ class Chain:
                 "no AWS region is set",
                 hint="Give Account(region='us-east-1'), or set AWS_REGION, AWS_DEFAULT_REGION or a profile's region.",
             )
+        # The chain's own clients (STS, SSO) take it from the session, which does not know AWS_REGION.
+        self.session.set_config_variable("region", region)
         return str(region)
 
     def ca_bundle(self, given: str | None) -> str | None:
