@@ -94,7 +94,7 @@ def _stack(on: On, emulated: Account | None) -> Stack:
         return Stack(model, f"The assistant runs on {services}, in your AWS account.")
     return Stack(
         model,
-        f"The assistant runs on {services} as voiceloop's emulator speaks them, over their real protocols. Behind the "
-        "emulator are fixed rules, no language model, pocketsphinx and espeak-ng. It takes "
+        f"The assistant runs on {services} as voiceloop's emulator speaks them, over their real protocols. Behind "
+        "the emulator are fixed rules, no language model, pocketsphinx and espeak-ng. It takes "
         f"{FIRST_TOKEN * 1000:.0f} ms to the first word, and {POLLY * 1000:.0f} ms to the first sound of a clause.",
     )
