@@ -56,7 +56,7 @@ class Backing:
         if not {"recognizer", "reasoner", "synthesizer"} <= set(parts):
             from voiceloop.local import EspeakSynthesizer, PocketSphinx, Rules
 
-            engines = {"recognizer": PocketSphinx, "reasoner": Rules, "synthesizer": EspeakSynthesizer}
+            engines = {"recognizer": PocketSphinx, "reasoner": Rules.demo, "synthesizer": EspeakSynthesizer}
             parts = {name: parts.get(name) or engine() for name, engine in engines.items()} | parts
         return cls(first_token=first_token, polly_delay=polly_delay, **parts)
 

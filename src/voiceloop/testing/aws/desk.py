@@ -167,8 +167,7 @@ class Desk:
             call.status = refusal.status
             await _answer(line.line, words.http(refusal))
         elif line.begun == EVENT_STREAM:
-            await line.line.data(words.event(refusal))
-            await line.line.finish()
+            await line.last_words(words.event(refusal))
         else:
             await line.line.break_off("drop")
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import anyio
 from attrs import define, field, frozen
 
+from voiceloop import clock
 from voiceloop.errors import BadInput, UnknownName
 from voiceloop.testing.aws.exchange import ConnectionLost, Refusal
 from voiceloop.testing.aws.frames import Chunk, as_bytes, spoil
@@ -215,6 +216,7 @@ class FaultyLine(Line):
     denial: str = ""
     begun: str | None = None
     _sent: int = 0
+    _stalled_until: float = -math.inf
     _lasting: Fault | None = None
     _chance: random.Random = field(factory=lambda: random.Random(0))
 
@@ -230,10 +232,12 @@ class FaultyLine(Line):
             await self._strike(fault)
 
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
+        await self._stall()
         self.begun = headers.get("content-type", "")
         await self.line.head(status, headers)
 
     async def data(self, chunk: Chunk) -> None:
+        await self._stall()
         number, self._sent = self._sent, self._sent + 1
         while self.plan and (fault := self.plan.at_message(number)):
             if fault.kind in _LASTING:
@@ -252,7 +256,14 @@ class FaultyLine(Line):
         else:
             await self._bit_by_bit(as_bytes(chunk), self._lasting)
 
+    async def last_words(self, chunk: Chunk) -> None:
+        """Send an exception and end: nothing strikes it, but a stall holds it back."""
+        await self._stall()
+        await self.line.data(chunk)
+        await self.line.finish()
+
     async def finish(self) -> None:
+        await self._stall()
         await self.line.finish()
 
     async def break_off(self, how: Break) -> None:
@@ -263,7 +274,8 @@ class FaultyLine(Line):
         if refusal is not None:
             raise refusal
         if fault.kind == "stall":
-            await anyio.sleep(math.inf if fault.seconds is None else fault.seconds)
+            self._stalled_until = clock.now() + (math.inf if fault.seconds is None else fault.seconds)
+            await self._stall()
         elif fault.kind in _BREAKS:
             await self.line.break_off(_BREAKS[fault.kind])
             if fault.kind != "goaway":
@@ -271,6 +283,11 @@ class FaultyLine(Line):
         else:
             await self.line.break_off("cut")
             raise ConnectionLost
+
+    async def _stall(self) -> None:
+        """Wait until a stall is over, whoever wants to send."""
+        while (left := self._stalled_until - clock.now()) > 0:
+            await anyio.sleep(left)
 
     async def _bit_by_bit(self, data: bytes, fault: Fault) -> None:
         pause = 0.01 if fault.seconds is None else fault.seconds

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Self, TypeAlias
 from urllib.parse import unquote
 
 import anyio
 from attrs import define, field, frozen
 
-from voiceloop.aws.account import Access
+from voiceloop.aws.account import Access, Credentials
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest, Wire
 from voiceloop.errors import ProviderError, ProviderMisbehaved, ProviderTimeout, ProviderUnavailable
 from voiceloop.testing.aws.desk import EVENT_STREAM, Desk
@@ -54,19 +54,12 @@ class MemoryWire(Wire):
         credentials = await access.credentials()
         link = _Link(_NAMES.get(request.service, request.service), request, deadlines)
         number = self._connection()
-        over = anyio.Event()
+        over, scope = anyio.Event(), anyio.CancelScope()
 
         async def serve() -> None:
             try:
-                keys = self._desk.ring.find(credentials.access_key, credentials.token)
-                caller = Caller(keys.access_key, access.region, number)
-                headers = {name.lower(): value for name, value in request.headers.items()}
-                messages = _Inward(link, lambda: check_expiry(keys))
-                await self._desk.direct(unquote(request.path), headers, caller, messages, _MemoryLine(link))
-            except Refusal as refusal:
-                await self._desk.refuse(_MemoryLine(link), refusal)
-            except ConnectionLost:
-                link.lose()
+                with scope, suppress(ConnectionLost):
+                    await self._answer(link, credentials, access.region, number)
             finally:
                 link.lose()
                 over.set()
@@ -78,6 +71,19 @@ class MemoryWire(Wire):
             link.leave()
             with anyio.CancelScope(shield=True), anyio.move_on_after(deadlines.close):
                 await over.wait()
+            scope.cancel()
+
+    async def _answer(self, link: _Link, credentials: Credentials, region: str, number: int) -> None:
+        line = _MemoryLine(link)
+        try:
+            keys = self._desk.ring.find(credentials.access_key, credentials.token)
+        except Refusal as refusal:
+            await self._desk.refuse(line, refusal)
+            return
+        headers = {name.lower(): value for name, value in link.request.headers.items()}
+        messages = _Inward(link, lambda: check_expiry(keys))
+        caller = Caller(keys.access_key, region, number)
+        await self._desk.direct(unquote(link.request.path), headers, caller, messages, line)
 
 
 @define(eq=False)
