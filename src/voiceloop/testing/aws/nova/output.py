@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,6 @@ from attrs import define, field
 from voiceloop.testing.aws.exchange import Exchange
 from voiceloop.testing.aws.nova.events import Usage, chunk, new_uuid
 
-_CLOSE_S = 5.0
 _TEXT = {"textOutputConfiguration": {"mediaType": "text/plain"}}
 
 
@@ -39,24 +38,37 @@ class Output:
     session: str = field(factory=new_uuid)
     completion: str = field(factory=new_uuid)
     begun: bool = False
-    closed: bool = False
     _total: Usage = field(factory=Usage.zero)
     _one: anyio.Lock = field(factory=anyio.Lock)
     _sending: anyio.Lock = field(factory=anyio.Lock)
+    _shield: anyio.CancelScope = field(factory=anyio.CancelScope)
+    _closed: bool = False
 
     async def event(self, name: str, **body: Any) -> None:
-        """Send one event, unless the stream is closed. Raises ConnectionLost."""
+        """Send one event, unless the stream is closed. Whole or, if cancelled before its turn, not at all.
+
+        Raises ConnectionLost.
+        """
         async with self._sending:
-            if self.closed:
-                return
-            ids = {"sessionId": self.session, "promptName": self.prompt}
-            await self._exchange.send(chunk(name, ids | body))
+            await self._put(name, body)
 
     async def begin(self) -> None:
         """completionStart, the first time."""
-        if not self.begun:
-            self.begun = True
-            await self.event("completionStart", completionId=self.completion)
+        async with self._sending:
+            if not self.begun:
+                self.begun = True
+                await self._put("completionStart", {"completionId": self.completion})
+
+    def close(self) -> None:
+        """Send nothing more; what is being sent is broken off."""
+        self._closed = True
+        self._shield.cancel()
+
+    async def _put(self, name: str, body: Mapping[str, Any]) -> None:
+        if not self._closed:
+            ids = {"sessionId": self.session, "promptName": self.prompt}
+            with anyio.CancelScope(shield=True) as self._shield:
+                await self._exchange.send(chunk(name, ids | dict(body)))
 
     async def end(self) -> None:
         """completionEnd, if there was a start."""
@@ -79,11 +91,9 @@ class Output:
             await self.event("contentStart", **ids, type=kind, role=role, **settings)
             try:
                 yield block
-            except anyio.get_cancelled_exc_class():
-                with anyio.move_on_after(_CLOSE_S, shield=True):
+            finally:
+                with anyio.CancelScope(shield=True):
                     await self.event("contentEnd", **ids, type=kind, stopReason=block.stop)
-                raise
-            await self.event("contentEnd", **ids, type=kind, stopReason=block.stop)
 
     async def data(self, block: OutputBlock, name: str, **body: Any) -> None:
         """The content of ``block``: textOutput, audioOutput or toolUse."""

@@ -198,8 +198,10 @@ class _Connection:
         async with anyio.create_task_group() as group, AsyncExitStack() as stack:
             watch = _Watch(service.timers, service.stage.timers.of)
             connection = cls(service, exchange, record, group, stack, profile, protocol, watch)
-            await connection._guarded(connection._run)
-            group.cancel_scope.cancel()
+            try:
+                await connection._guarded(connection._run)
+            finally:
+                connection._stop()
         await connection._conclude()
 
     async def _run(self) -> None:
@@ -212,10 +214,12 @@ class _Connection:
             await work()
         except Exception as error:  # noqa: BLE001 - kept for _conclude(), which raises it: out of the group it stays bare
             self._failure = self._failure or error
-            self._group.cancel_scope.cancel()
-        finally:
-            if self._prompt is not None and self._group.cancel_scope.cancel_called:
-                self._prompt.output.closed = True
+            self._stop()
+
+    def _stop(self) -> None:
+        self._group.cancel_scope.cancel()
+        if self._prompt is not None:
+            self._prompt.output.close()
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         self._group.start_soon(self._guarded, work)
