@@ -132,10 +132,14 @@ async def test_a_credential_process_that_prints_nonsense_shows_none_of_it(
 async def test_a_credential_process_that_hangs_meets_a_deadline(
     pool: vl.Pool, bare_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceloop.aws.account.CREDENTIALS_DEADLINE", 0.5)
-    process(bare_environment, "import time; time.sleep(3)")
-    with pytest.raises(ProviderTimeout, match=r"no credentials after 0\.5 s"):
+    monkeypatch.setattr("voiceloop.aws.account.CREDENTIALS_DEADLINE", 0.75)
+    running = bare_environment / "running"
+    (bare_environment / "give.sh").write_text(f"echo $$ > {running}\nexec sleep 60\n")
+    (bare_environment / "config").write_text(f"[default]\ncredential_process = sh {bare_environment / 'give.sh'}\n")
+    with pytest.raises(ProviderTimeout, match=r"no credentials after 0\.75 s"):
         await find(pool)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(running.read_text()), 0)
 
 
 def container(expires: datetime) -> Callable[[Asked], Told]:

@@ -122,7 +122,11 @@ class Account:
 
         @asynccontextmanager
         async def open_access() -> AsyncIterator[Access]:
-            yield await _aside(lambda: Access.read(self, resources))
+            access = await _aside(lambda: Access.read(self, resources))
+            try:
+                yield access
+            finally:
+                await access.chain.end_processes()
 
         return await resources.get(("voiceloop.aws.access", self), open_access)
 

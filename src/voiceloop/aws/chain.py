@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import anyio
 from attrs import define, field, frozen
 
 from voiceloop import clock
@@ -48,6 +50,7 @@ class Chain:
     session: AioSession = field(repr=False)
     profile: Mapping[str, Any] = field(repr=False)
     services: Mapping[str, Any] = field(repr=False)
+    _processes: list[asyncio.subprocess.Process] = field(factory=list, repr=False)
 
     @classmethod
     def load(cls, profile: str | None, keys: Keys | None) -> Chain:
@@ -73,7 +76,10 @@ class Chain:
             ) from broken
         if keys is not None:
             session.set_credentials(keys.access_key, keys.secret_key, keys.session_token)
-        return cls(session, scoped, full.get("services", {}))
+        chain = cls(session, scoped, full.get("services", {}))
+        if scoped.get("credential_process"):
+            chain.keep_processes()
+        return chain
 
     def region(self, given: str | None) -> str:
         """The region: given, ``AWS_REGION``, ``AWS_DEFAULT_REGION``, the profile's. Raises BadInput without any."""
@@ -151,12 +157,38 @@ class Chain:
         if any(self.profile.get(name) for name in _ROLE_SETTINGS) or "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ:
             self.preload("sts", "sso", "sso-oidc")
 
+    def keep_processes(self) -> None:
+        """Have the profile's ``credential_process`` started here; botocore leaves it behind when it is cancelled."""
+        from aiobotocore.credentials import AioProcessProvider
+
+        async def start(*command: str, **pipes: Any) -> asyncio.subprocess.Process:
+            self._processes.append(await asyncio.create_subprocess_exec(*command, **pipes))
+            return self._processes[-1]
+
+        name = self.session.get_config_variable("profile") or "default"
+        mine = AioProcessProvider(profile_name=name, load_config=lambda: self.session.full_config, popen=start)
+        resolver = self.session.get_component("credential_provider")
+        resolver.insert_after(mine.METHOD, mine)
+        resolver.remove(mine.METHOD)  # the first of the two
+
+    async def end_processes(self) -> None:
+        """End the processes that still run, and wait for it."""
+        while self._processes:
+            process = self._processes.pop()
+            if process.returncode is None:
+                process.kill()
+                with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+                    await process.communicate()
+
     async def credentials(self) -> Credentials | None:
         """Credentials, refreshed when they are about to expire. Raises what botocore raises."""
-        held = await self.session.get_credentials()
-        if held is None:
-            return None
-        frozen = await held.get_frozen_credentials()
+        try:
+            held = await self.session.get_credentials()
+            if held is None:
+                return None
+            frozen = await held.get_frozen_credentials()
+        finally:
+            await self.end_processes()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token, _expiry(held))
 
 
