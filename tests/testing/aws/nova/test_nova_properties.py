@@ -107,7 +107,7 @@ async def perform(client: Client, act: Act, answered: set[str]) -> None:
         case "type":
             await client.type("Hello there.")
         case "wait":
-            await anyio.sleep(20)
+            await anyio.sleep(5)
         case "answer":
             for body in client.named("toolUse"):
                 if body["toolUseId"] not in answered:
