@@ -46,6 +46,7 @@ _LONGEST_QUEUE = 1000
 class Limiter:
     """Admits requests within ``quota``: of those that wait, the most urgent first, then the one that came first.
 
+    Of a burst one request is kept back, since requests do not arrive as evenly as they leave.
     All times are in seconds on one clock. Every ticket from :meth:`ask` is given back, by :meth:`leave` before it
     was admitted, by :meth:`done` after.
     """
@@ -58,7 +59,11 @@ class Limiter:
     _queue: list[tuple[Urgency, int]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._tokens = self.quota.burst
+        self._tokens = self._most
+
+    @property
+    def _most(self) -> int:
+        return max(1, self.quota.burst - 1)
 
     def ask(self, urgency: Urgency) -> tuple[Urgency, int]:
         """Stand in the queue. Raises ProviderUnavailable when that is a thousand requests long."""
@@ -109,5 +114,5 @@ class Limiter:
     def _refill(self, now: float) -> None:
         if now > self._since:
             if not math.isinf(self._since):
-                self._tokens = min(self.quota.burst, self._tokens + (now - self._since) * self.quota.per_second)
+                self._tokens = min(self._most, self._tokens + (now - self._since) * self.quota.per_second)
             self._since = now

@@ -84,8 +84,9 @@ def _fitting(text: str, start: int, room: int, *, escaped: bool) -> int:
     billed = total = 0
     for index in range(start, len(text)):
         character = text[index]
-        billed += 1 + (character > "\uffff")  # as UTF-16 counts, to be on the safe side
-        total += len(_ESCAPES.get(character, character)) if escaped else 1 + (character > "\uffff")
+        units = 1 + (character > "\uffff")  # as UTF-16 counts, to be on the safe side
+        billed += units
+        total += len(_ESCAPES[character]) if escaped and character in _ESCAPES else units
         if billed > BILLED_LIMIT or total > room:
             return _cut(text[start:index])
     return len(text) - start
