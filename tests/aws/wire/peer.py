@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -84,8 +84,8 @@ class Peer:
                     self.http2.acknowledge_received_data(event.flow_controlled_length, 1)
 
     async def until(self, done: Callable[[], Any]) -> Any:
-        """Wait for something; its value. Real time passes, virtual time does not."""
-        with clock.outside_work(), anyio.fail_after(10):
+        """Wait for something; its value."""
+        with anyio.fail_after(math.inf if clock.simulated() else 10):
             while not (value := done()):
                 if self._broken is not None:
                     raise self._broken
@@ -163,8 +163,14 @@ class Server:
 
     url: str
     ca_file: str
-    peers: deque[Peer] = field(factory=deque)
-    connections: int = 0
+    peers: list[Peer] = field(factory=list)
+    came: asyncio.Event = field(factory=asyncio.Event)
+
+    async def peer(self) -> Peer:
+        """The first connection."""
+        with anyio.fail_after(math.inf if clock.simulated() else 10):
+            await self.came.wait()
+        return self.peers[0]
 
     def account(self, **settings: Any) -> Account:
         given = {"region": "us-east-1", "keys": KEYS, "endpoints": {"": self.url}, "ca_bundle": self.ca_file}
@@ -181,32 +187,21 @@ async def serving(
     settings: dict[h2.settings.SettingCodes, int] | None = None,
 ) -> AsyncIterator[Server]:
     """A server whose every connection runs ``script``; what a script raises is raised at the end."""
-    failures: list[BaseException] = []
-    running: set[asyncio.Task[None]] = set()
+    running: list[asyncio.Task[None]] = []
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.certificate.configure_cert(context)
     if alpn:
         context.set_alpn_protocols(list(alpn))
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        running.add(asyncio.current_task())  # type: ignore[arg-type]
-        server.connections += 1
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         http2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         http2.local_settings = h2.settings.Settings(client=False, initial_values=settings or {})
         http2.initiate_connection()
         peer = Peer(reader, writer, http2)
         server.peers.append(peer)
+        server.came.set()
         peer.flush()
-        pumping = asyncio.create_task(peer.pump())
-        try:
-            await script(peer)
-        except BaseException as error:
-            if not (isinstance(error, h2.exceptions.ProtocolError) and peer.left):
-                failures.append(error)
-        finally:
-            pumping.cancel()
-            await asyncio.gather(pumping, return_exceptions=True)
-            writer.transport.abort()
+        running.append(asyncio.create_task(_run(script, peer)))
 
     listening = await asyncio.start_server(connected, host, 0, ssl=context)
     port = listening.sockets[0].getsockname()[1]
@@ -218,8 +213,21 @@ async def serving(
         for task in running:
             task.cancel()
         with clock.outside_work():
-            await asyncio.gather(*running, return_exceptions=True)
+            outcomes = await asyncio.gather(*running, return_exceptions=True)
             await listening.wait_closed()
-    for failure in failures:
-        if not isinstance(failure, asyncio.CancelledError):
-            raise failure
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def _run(script: Script, peer: Peer) -> None:
+    pumping = asyncio.create_task(peer.pump())
+    try:
+        await script(peer)
+    except h2.exceptions.ProtocolError:
+        if not peer.left:  # it may be gone before the script is through
+            raise
+    finally:
+        pumping.cancel()
+        await asyncio.gather(pumping, return_exceptions=True)
+        peer.writer.transport.abort()

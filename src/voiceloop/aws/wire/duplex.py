@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NoReturn
@@ -208,8 +209,11 @@ class _Channel(Listener):
                 self._moved.clear()
                 await self._moved.wait()
             return not self.inbox.over
-        self._fail(lambda: self._trouble.late("the service took nothing of what was sent", self._deadlines.send))
-        return False
+        late = functools.partial(
+            self._trouble.late, "the service took nothing of what was sent", self._deadlines.send
+        )
+        self._fail(late)
+        raise late()
 
     def _took(self, count: int) -> None:
         """Bytes of the window are consumed."""

@@ -15,8 +15,9 @@ class Inbox:
     """What a peer sent, in order, until its end: for one receiver. Bounded by the window that the peer is given.
 
     ``took`` is called with the bytes of the window that are free again: those of a message when it is taken, those
-    of a part of a message once there is nothing to take. ``over``: nothing more is put in; ``why`` then makes the error, if it was one.
-    ``told``: set once the receiver has come to the end. ``waiting``: the window's bytes in messages not taken yet.
+    of a part of a message once there is nothing to take. ``over``: nothing more is put in; ``why`` then makes the
+    error, if it was one. ``told``: set once the receiver has come to the end. ``waiting``: the window's bytes in
+    messages not taken yet.
     """
 
     def __init__(self, took: Callable[[int], None], trouble: Trouble) -> None:

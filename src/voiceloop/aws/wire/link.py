@@ -10,7 +10,6 @@ from typing import cast
 
 import anyio
 
-from voiceloop import clock
 from voiceloop.aws.wire.proxy import Tunnel, TunnelRefused
 from voiceloop.aws.wire.tls import Tls
 
@@ -71,15 +70,16 @@ class Link(asyncio.Protocol):
 
     async def close(self) -> None:
         """Close the connection and wait until it is. Not to be cancelled."""
-        if self._transport is None:
+        if self._transport is None or self._gone.is_set():
             return
-        with anyio.CancelScope(shield=True), clock.outside_work():
-            if self._tls is not None and self._tls.established and not self._gone.is_set():
+        with anyio.CancelScope(shield=True):
+            if self._tls is not None and self._tls.established:
                 self._tls.close()
                 self._put(self._tls.output())
             self._transport.close()
             with anyio.move_on_after(_GOODBYE):
                 await self._gone.wait()
+                return
             self._transport.abort()
             await self._gone.wait()
 
