@@ -8,17 +8,25 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
-from attrs import define, field
+import numpy as np
+from attrs import define, field, frozen
 
 from voiceloop import Pool, clock
 from voiceloop.aws.nova import NovaSonic
 from voiceloop.conversation import HistoryLimits, Message, TextPart
+from voiceloop.conversation.view import newest
 from voiceloop.errors import VoiceloopError
 from voiceloop.interfaces import (
     Final,
     Link,
     LinkContext,
     LinkEvent,
+    ListenConfig,
+    Listening,
+    ReasonerRequest,
+    Recognizer,
+    RecognizerCapabilities,
+    RecognizerItem,
     ReplyEnded,
     ReplyTextDelta,
     Resources,
@@ -26,7 +34,8 @@ from voiceloop.interfaces import (
 )
 from voiceloop.testing.aws import Backing, Emulator
 from voiceloop.testing.aws.nova import NovaSonicStream
-from voiceloop.testing.scripted import silence, tone
+from voiceloop.testing.scripted import ScriptedReasoner, ScriptedSynthesizer, ScriptedTurns, silence, tone
+from voiceloop.testing.scripted.steps import Outbox
 
 E = TypeVar("E")
 LIMIT = 60.0
@@ -54,7 +63,7 @@ class Talk:
             await anyio.lowlevel.checkpoint()
 
         def history(limits: HistoryLimits) -> tuple[Message, ...]:
-            return self.history
+            return newest(self.history, limits)
 
         return LinkContext(lambda: self.settings, history, room, resources)
 
@@ -85,6 +94,10 @@ class Talk:
             await self.link.send_audio(pcm[at : at + size])
             await anyio.sleep(frame_ms / 1000)
 
+    async def word(self, number: int, ms: int = 600, quiet_ms: int = 1200, frame_ms: int = 20) -> None:
+        """Say a word that is heard as ``w<number>``."""
+        await self.hear(word(number, ms) + silence(quiet_ms), frame_ms)
+
     async def says(self, ms: int = 600, quiet_ms: int = 1200) -> None:
         taken = self.model.capabilities.input
         await self.hear(tone(ms, taken) + silence(quiet_ms, taken))
@@ -114,12 +127,14 @@ async def talk(
     faults: Sequence[Any] = (),
     before: Callable[[Emulator], None] = lambda aws: None,
     history: Sequence[tuple[str, str]] = (),
+    keys_for: float | None = None,
     **options: Any,
 ) -> AsyncIterator[Talk]:
-    """A link to an emulated Nova Sonic, in memory."""
+    """A link to an emulated Nova Sonic, in memory. ``keys_for``: how many seconds the credentials last."""
     async with Emulator(backing or Backing.scripted(heard, replies), faults=faults) as aws:
         before(aws)
-        model = NovaSonic(account=aws.account(memory=True), **options)
+        keys = None if keys_for is None else aws.issue(keys_for)
+        model = NovaSonic(account=aws.account(memory=True, keys=keys), **options)
         running = Talk(model, aws)
         running.history = tuple(messages(history))
         if settings is not None:
@@ -134,3 +149,67 @@ async def talk(
 
 def messages(pairs: Sequence[tuple[str, str]]) -> list[Message]:
     return [Message("user" if role == "user" else "assistant", (TextPart(text),)) for role, text in pairs]
+
+
+# ---------------------------------------------------------------- speech that says what it is
+
+_FIRST = 2_000
+
+
+def word(number: int, ms: float = 600, rate: int = 16_000) -> bytes:
+    """Speech that is heard as ``w<number>``: every sample has a value of its own."""
+    return (_FIRST + number).to_bytes(2, "little") * round(ms * rate / 1000)
+
+
+@frozen(eq=False)
+class MarkedRecognizer(Recognizer):
+    """Hears :func:`word`, whichever connection it comes on."""
+
+    name = "marked recognizer"
+    capabilities = RecognizerCapabilities(can_flush=True)
+
+    @asynccontextmanager
+    async def open(self, config: ListenConfig) -> AsyncIterator[Listening]:
+        yield _Marked()
+
+
+@define(eq=False)
+class _Marked(Listening):
+    _words: list[str] = field(factory=list)
+    _item: int = 1
+    _out: Outbox[RecognizerItem] = field(factory=Outbox)
+
+    async def send_audio(self, pcm: bytes) -> None:
+        for value in np.unique(np.frombuffer(pcm, "<i2")):
+            text = f"w{value - _FIRST}"
+            if value >= _FIRST and (not self._words or self._words[-1] != text):
+                self._words.append(text)
+
+    async def flush(self, *, end_of_turn: bool) -> None:
+        self._out.put(Final(str(self._item), " ".join(self._words)))
+        if end_of_turn:
+            self._words, self._item = [], self._item + 1
+
+    def __aiter__(self) -> AsyncIterator[RecognizerItem]:
+        return self._out
+
+
+def echo(request: ReasonerRequest) -> str:
+    """Answers with what was said."""
+    return f"You said {request.messages[-1].text}."
+
+
+def marked(reply: Callable[[ReasonerRequest], Any] = echo) -> Backing:
+    """A service that hears :func:`word` and answers with ``reply``."""
+    return Backing(
+        MarkedRecognizer(),
+        ScriptedReasoner([reply], 0.0, 0.0, cycle=True),
+        ScriptedSynthesizer(0.0),
+        turns=ScriptedTurns(),
+    )
+
+
+def words_in(pcm: bytes) -> dict[int, int]:
+    """How many samples of each word are in ``pcm``."""
+    values, counts = np.unique(np.frombuffer(pcm, "<i2"), return_counts=True)
+    return {int(value) - _FIRST: int(count) for value, count in zip(values, counts, strict=True) if value >= _FIRST}

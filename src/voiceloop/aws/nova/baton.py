@@ -22,7 +22,7 @@ _RECENT_MS = 2_000.0
 
 _KEPT_MS, _KEPT_QUESTION_MS = 5_000.0, 120_000.0
 _QUESTIONS = 8
-_SMALLEST_SHARE = 0.01
+_LEAST_HISTORY = 128
 
 
 @define(eq=False)
@@ -41,7 +41,8 @@ class Baton:
     _heard: Heard | None = None
     _unsaid: str = ""
     _reply: Reply | None = None
-    _share: float = 1.0
+    _told: int = 0
+    _most: int | None = None
     _questions: dict[int, str] = field(factory=dict)
 
     def attend(self, speaking: bool) -> None:
@@ -90,7 +91,7 @@ class Baton:
         scene = self.scene(leg, now)
         heard = turns.unanswered(now)
         self.cut = scene.cut(lost=lost, recent=self._samples(_RECENT_MS))
-        void = reply if lost and reply is not None and reply.open and not reply.audio_ms else None
+        void = reply if lost and reply is not None and reply.void else None
         if void is not None and void.turn is None and heard is None and turns.answered is not None:
             heard = turns.answered  # its answer had begun, but nothing of it was heard
             if heard.start is not None:
@@ -119,16 +120,17 @@ class Baton:
     def _orders(self) -> Orders:
         model = self.shared.model
         typed = [item.text for item in self.shared.todo if isinstance(item, Ask)]
-        if self._share < _SMALLEST_SHARE:
+        if self._most is not None and self._most < _LEAST_HISTORY:
             return Orders((), self.cut)
-        said = self.context.history(model.history(self._share))
+        said = self.context.history(model.history(self._most))
         most = model.history_messages or model.family.messages
-        unsaid = typed[-1] if typed else self._unsaid
-        return Orders(lines(said, most=most, without=unsaid), self.cut)
+        told = lines(said, most=most, without=typed[-1] if typed else self._unsaid)
+        self._told = sum(len(line.text.encode()) for line in told)
+        return Orders(told, self.cut)
 
     def shrink(self) -> None:
         """The history was too long: tell half of it from now on."""
-        self._share /= 2
+        self._most = self._told // 2
 
     def tidy(self, leg: Leg | None, now: float) -> None:
         """Forget input that nobody can need any more."""

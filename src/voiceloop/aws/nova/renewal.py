@@ -56,6 +56,7 @@ class Renewer:
     _legs: list[Leg] = field(factory=list)
     _attempt: int = 0
     _failure: Exception | None = None
+    _barred: Exception | None = None
     _moments: _Moments = field(factory=_Moments)
     _numbers: int = 0
     _bell: Bell = field(factory=Bell)
@@ -324,9 +325,11 @@ class Renewer:
             self._end(error)
         elif leg is self._next:
             self._failure, self._next = error, None
-            self._happen(_OF_NEXT[self._trouble(leg, error)])
+            kind = self._trouble(leg, error)
+            self._barred = error if kind is Trouble.LASTING else None
+            self._happen(_OF_NEXT[kind])
         elif leg is self._current:
-            self._failure = error
+            self._failure = self._barred if self.state is State.LAST else error
             self._lost(leg, self._trouble(leg, error))
 
     def _lost(self, leg: Leg, kind: Trouble) -> None:

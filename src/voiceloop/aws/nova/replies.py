@@ -23,8 +23,9 @@ class Reply:
 
     ``said`` is all its text as it was given on; ``spanned`` how much of it has a place in the audio, ``span`` the
     place that is still growing. ``turn_over``: the model said that its turn is over. ``tools``: calls without a
-    result yet; ``awaits``: they were answered, and nothing came since. ``plays_until``: when its audio will have been
-    played, on the clock, if nothing pauses it; ``changed``: when something of it last came.
+    result yet (``called``: there were some); ``awaits``: they were answered, and nothing came since.
+    ``plays_until``: when its audio will have been played, on the clock, if nothing pauses it; ``changed``: when
+    something of it last came.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Reply:
     changed: float = 0.0
     sentences: list[Sentence] = field(factory=list)
     tools: set[str] = field(factory=set)
+    called: bool = False
 
     def say(self, text: str) -> str:
         """Add ``text``; what is added, with a blank before it where it needs one."""
@@ -58,6 +60,11 @@ class Reply:
         self.audio_ms += ms
         self.plays_until = max(self.plays_until, now) + ms / 1000
         return pcm[:whole]
+
+    @property
+    def void(self) -> bool:
+        """Whether it has begun but nothing came of it, so that what it answers can be asked again."""
+        return self.open and not (self.audio_ms or self.called)
 
     @property
     def unspoken(self) -> bool:

@@ -129,11 +129,11 @@ class NovaSonic(SpeechModel):
             history=self.history(),
         )
 
-    def history(self, share: float = 1.0) -> HistoryLimits:
-        """How much of the conversation a new connection is told, or that ``share`` of it."""
+    def history(self, most: int | None = None) -> HistoryLimits:
+        """How much of the conversation a new connection is told; ``most``: no more than so many bytes."""
         total = self.history_bytes or self.family.history_bytes
         one = self.message_bytes or self.family.message_bytes
-        total = max(64, int(total * share))
+        total = total if most is None else min(total, most)
         return HistoryLimits(total, min(one, total), tools=False, images=False)
 
     def check_voice(self, name: str) -> None:

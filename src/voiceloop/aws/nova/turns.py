@@ -316,6 +316,7 @@ class Turns:
         if reply is None:
             return []
         reply.tools.add(event.call)
+        reply.called = True
         return [*made, ModelToolCall(reply.number, self.connection, event.call, event.name, event.arguments)]
 
     def _ended(self, event: BlockEnded, now: float) -> list[LinkEvent]:
