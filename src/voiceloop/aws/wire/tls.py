@@ -34,8 +34,8 @@ async def shared_context(access: Access) -> ssl.SSLContext:
 async def context(ca_bundle: str | None) -> ssl.SSLContext:
     """A context for event streams: it checks certificates and offers HTTP/2 only, so it is not for boto's clients.
 
-    Takes some 50 ms in a thread; make it once. ``ca_bundle``: a PEM file, or a folder of hashed certificates; by
-    default the system's store, and where there is none, the one that comes with botocore. Raises BadInput for a
+    Takes some 50 ms in a thread; make it once. ``ca_bundle``: a PEM file; by default
+    the system's store, and where there is none, the one that comes with botocore. Raises BadInput for a
     bundle that cannot be read.
     """
     with clock.outside_work():
@@ -44,12 +44,7 @@ async def context(ca_bundle: str | None) -> ssl.SSLContext:
 
 def _context(ca_bundle: str | None) -> ssl.SSLContext:
     try:
-        if ca_bundle is None:
-            made = ssl.create_default_context(cafile=_fallback())
-        elif os.path.isdir(ca_bundle):
-            made = ssl.create_default_context(capath=ca_bundle)
-        else:
-            made = ssl.create_default_context(cafile=ca_bundle)
+        made = ssl.create_default_context(cafile=ca_bundle or _fallback())
     except OSError as error:  # SSLError is one
         raise BadInput(
             f"the CA bundle {str(ca_bundle)!r} cannot be read: {error.strerror or error}",
