@@ -147,7 +147,7 @@ class Stream:
     async def some(self, count: int) -> list[Any]:
         """At least ``count`` messages."""
         while len(self._messages) < count:
-            assert not (self.ended or self.gone), "the stream ended early"
+            assert not self.over, "the stream ended early"
             await self._read()
         return self._messages
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import field, frozen
@@ -56,7 +56,11 @@ class Backing:
         if not {"recognizer", "reasoner", "synthesizer"} <= set(parts):
             from voiceloop.local import EspeakSynthesizer, PocketSphinx, Rules
 
-            engines = {"recognizer": PocketSphinx, "reasoner": Rules.demo, "synthesizer": EspeakSynthesizer}
+            engines: Mapping[str, Callable[[], object]] = {
+                "recognizer": PocketSphinx,
+                "reasoner": Rules.demo,
+                "synthesizer": EspeakSynthesizer,
+            }
             parts = {name: parts.get(name) or engine() for name, engine in engines.items()} | parts
         return cls(first_token=first_token, polly_delay=polly_delay, **parts)
 

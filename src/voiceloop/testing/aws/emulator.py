@@ -71,10 +71,13 @@ class Emulator:
         self._record = Record(set(denied))
         self._services = services
         self._port = port
-        self._supervisor = Supervisor("AWS emulator")
+        self._supervisor: Supervisor | None = None
         self._house: _House | None = None
 
     async def __aenter__(self) -> Self:
+        if self._supervisor is not None:
+            raise BadInput("the emulator is entered once", hint="Make another one.")
+        self._supervisor = Supervisor("AWS emulator")
         await self._supervisor.start(self._run)
         return self
 
@@ -82,6 +85,7 @@ class Emulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         house, self._house = self._house, None
+        assert self._supervisor is not None
         self._supervisor.stop()
         await self._supervisor.join(_CLOSE)
         if error is None and self._supervisor.failure is not None:
@@ -167,10 +171,9 @@ class Emulator:
             from voiceloop.testing.aws.memory import MemoryWire
 
             wire = MemoryWire(house.desk, house.spawn, house.next_connection)
-            endpoint = self.url if house.port else "https://127.0.0.1:9"
             ca_file = self.ca_file if house.port else None
-            return Account(region=region, keys=keys, endpoints={"": endpoint}, ca_bundle=ca_file, wire=wire)
-        return Account(region=region, keys=keys, endpoints={"": self.url}, ca_bundle=self.ca_file)
+            return Account(region=region, keys=keys, endpoints=self._endpoints(), ca_bundle=ca_file, wire=wire)
+        return Account(region=region, keys=keys, endpoints=self._endpoints(), ca_bundle=self.ca_file)
 
     def environ(self, region: str = "us-east-1") -> dict[str, str]:
         """Environment variables that point any AWS SDK at this emulator."""
@@ -188,6 +191,10 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
             "NO_PROXY": unproxied,
         }
+
+    def _endpoints(self) -> Any:
+        """One URL for all services; on virtual time, one where nobody listens."""
+        return {"": self.url if self._open().port else "https://127.0.0.1:9"}
 
     def _open(self) -> _House:
         if self._house is None:

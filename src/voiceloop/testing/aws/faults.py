@@ -286,8 +286,8 @@ class FaultyLine(Line):
 
     async def _stall(self) -> None:
         """Wait until a stall is over, whoever wants to send."""
-        while (left := self._stalled_until - clock.now()) > 0:
-            await anyio.sleep(left)
+        if self._stalled_until > clock.now():
+            await anyio.sleep_until(self._stalled_until)
 
     async def _bit_by_bit(self, data: bytes, fault: Fault) -> None:
         pause = 0.01 if fault.seconds is None else fault.seconds

@@ -28,11 +28,6 @@ Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 _MOST_SENT = 64
 _MOST_RECEIVED = 256
-_NAMES = {
-    "transcribestreaming": "Amazon Transcribe",
-    "bedrock-runtime": "Amazon Bedrock",
-    "polly": "Amazon Polly",
-}
 
 
 @frozen(eq=False)
@@ -52,7 +47,10 @@ class MemoryWire(Wire):
     @asynccontextmanager
     async def _open(self, request: StreamRequest, access: Access, deadlines: Deadlines) -> AsyncIterator[EventStream]:
         credentials = await access.credentials()
-        link = _Link(_NAMES.get(request.service, request.service), request, deadlines)
+        from voiceloop.aws.fault_hints import NOVA, PROVIDERS
+
+        provider = "Amazon Nova Sonic" if request.operation == NOVA else PROVIDERS.get(request.service, "AWS")
+        link = _Link(provider, request, deadlines)
         number = self._connection()
         over, scope = anyio.Event(), anyio.CancelScope()
 
@@ -101,8 +99,8 @@ class _Link(EventStream):
     ended: bool = False
     lost: bool = False
     left: bool = False
-    broken: ProviderError | None = None
     changed: anyio.Event = field(factory=anyio.Event)
+    _broken: Callable[[], ProviderError] | None = None
     _decoder: Decoder | None = None
     _decoded: deque[Message] = field(factory=deque)
 
@@ -151,8 +149,8 @@ class _Link(EventStream):
         while True:
             if self._decoded:
                 return self._checked(self._decoded.popleft())
-            if self.broken is not None:
-                raise self.broken
+            if self._broken is not None:
+                raise self._broken()
             await self._until(lambda: bool(self.coming) or self._over, self.deadlines.idle, "waiting for an event")
             if self.coming:
                 self._take(self.coming.popleft())
@@ -174,34 +172,32 @@ class _Link(EventStream):
         try:
             self._decoded.extend(self._decoder.feed(as_bytes(chunk)))
         except BadFrame as error:
-            self.broken = ProviderMisbehaved(f"broken event: {error}", provider=self.provider, retryable=True)
+            text = f"broken event: {error}"
+            self._broken = lambda: ProviderMisbehaved(text, provider=self.provider, retryable=True)
 
     def _checked(self, message: Message) -> Message:
         if message.kind != "event":
             from voiceloop.aws.faults import from_message
 
-            self.broken = from_message(self.request.service, self.request.operation, message)
-            raise self.broken
+            self._broken = lambda: from_message(self.request.service, self.request.operation, message)
+            raise self._broken()
         return message
 
     def _failure(self) -> ProviderError:
         """Why nothing more can be sent or received."""
-        if self.broken is None and self.status not in (None, 200):
-            from voiceloop.aws.faults import from_response
+        from voiceloop.aws.faults import from_message, from_response
 
-            assert self.status is not None
+        service, operation = self.request.service, self.request.operation
+        if self._broken is not None:
+            return self._broken()
+        if self.status not in (None, 200):
             body = b"".join(as_bytes(chunk) for chunk in self.coming)
-            self.broken = from_response(self.request.service, self.request.operation, self.status, self.headers, body)
+            return from_response(service, operation, self.status, self.headers, body)
         last = self.coming[-1] if self.coming else None
-        if self.broken is None and isinstance(last, Message) and last.kind != "event":
-            from voiceloop.aws.faults import from_message
-
-            return from_message(self.request.service, self.request.operation, last)
-        return self.broken or ProviderUnavailable(
-            "the stream has ended" if self.ended else "the connection was lost",
-            provider=self.provider,
-            retryable=True,
-        )
+        if isinstance(last, Message) and last.kind != "event":
+            return from_message(service, operation, last)
+        text = "the stream has ended" if self.ended else "the connection was lost"
+        return ProviderUnavailable(text, provider=self.provider, retryable=True)
 
     async def _until(self, condition: Callable[[], bool], seconds: float | None, doing: str) -> None:
         try:
