@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
+from voiceloop import clock
 from voiceloop.testing.aws.nova.requests import History, PromptStarted, SessionStarted, System, ToolAnswered
 
 
@@ -48,11 +49,15 @@ class InputAudio:
 
 @define
 class HeardTurn:
-    """A turn of the user: from where to where it was speech, in ms of the connection's input, and its words."""
+    """A turn of the user: from where to where it was speech, in ms of the connection's input, and its words.
+
+    ``at``: when the model judged that it was over, on ``clock.now()``.
+    """
 
     start_ms: float
     end_ms: float
     text: str = ""
+    at: float = field(factory=clock.now)
 
 
 @define
@@ -67,9 +72,13 @@ class ToolUse:
 
 @define
 class Reply:
-    """What the assistant said: all sentences, how many were FINAL or played when it ended, and if it was cut."""
+    """What the assistant said: its sentences, what of them was played when it ended, and whether it was cut.
+
+    ``at``: when its first audio was sent, on ``clock.now()``.
+    """
 
     sentences: list[str] = field(factory=list)
+    at: float | None = None
     heard: str = ""
     interrupted: bool = False
 

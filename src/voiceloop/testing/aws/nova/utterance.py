@@ -212,6 +212,7 @@ class Utterance:
             ms = form.ms(len(pcm) // 2)
             start, sentence.end = parts.playback.add(ms)
             sentence.start = start if sentence.start is None else sentence.start
+            self._reply.at = clock.now() if self._reply.at is None else self._reply.at
             self._spoken_ms += ms
             total += ms
             await parts.output.pcm(block, pcm)
