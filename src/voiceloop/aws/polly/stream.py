@@ -52,7 +52,7 @@ class Streaming:
         """Speak all; a failure is raised by the outlet."""
         give, take = anyio.create_memory_object_stream[Clause](1)
         self.outlet.put(NO_MORE if self.marked else ())
-        async with take, anyio.create_task_group() as group:
+        async with give, take, anyio.create_task_group() as group:
             group.start_soon(_pull, clauses, give, self.outlet)
             try:
                 await self._speak(take)
