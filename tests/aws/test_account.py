@@ -47,6 +47,7 @@ def in_region(region: str, **settings: object) -> Account:
         ({"endpoints": {"polly": "https://me:hunter2@host"}}, "must not hold"),
         ({"proxy": "socks5://host"}, "proxy must begin with"),
         ({"proxy": "host:3128"}, "proxy must begin with"),
+        ({"proxy": "https://me:hunter2@host"}, "proxy must begin with http://"),
     ],
 )
 def test_what_cannot_be_is_refused_when_it_is_given(wrong: dict[str, object], named: str) -> None:
@@ -297,6 +298,8 @@ async def test_the_proxy_comes_from_argument_then_environment(pool: vl.Pool, mon
     assert access.proxy("https://polly.us-east-1.amazonaws.com") == "http://env:3128"
     assert access.proxy("https://127.0.0.1:8443") is None
     assert access.proxy("https://vpce.internal") is None
+    monkeypatch.setenv("HTTPS_PROXY", "plain:3128")
+    assert access.proxy("https://polly.us-east-1.amazonaws.com") == "http://plain:3128"
     given_ = await in_region("us-east-1", proxy="http://given:3128").access(pool)
     assert given_.proxy("https://127.0.0.1:8443") == "http://given:3128"
 

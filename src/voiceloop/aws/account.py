@@ -60,19 +60,24 @@ class Keys:
             raise BadInput(f"expires={self.expires!r} has no time zone", hint="Give it in UTC: datetime.now(UTC).")
 
 
-def _check_url(what: str, url: str, *, secret: bool = False) -> None:
-    """Raise BadInput unless ``url`` is a scheme, host and port and nothing else; one with a password is not shown."""
-    named = what if secret or "@" in url else f"{what}={url!r}"
+def _check_url(what: str, url: str, *, proxy: bool = False) -> None:
+    """Raise BadInput unless ``url`` is a scheme, host and port and nothing else; one with a password is not shown.
+
+    A proxy's may have a user and password, and is reached without TLS: the tunnel through it has its own.
+    """
+    named = what if proxy or "@" in url else f"{what}={url!r}"
+    schemes = ("http",) if proxy else ("https", "http")
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        fits = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
     if not fits:
-        raise BadInput(f"{named} must begin with https:// or http:// and name a host, and a port if it is not 443")
+        begin = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise BadInput(f"{named} must begin with {begin} and name a host, and a port if it is not the usual one")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise BadInput(f"{named} must end with its host or port; a path is not used")
-    if not secret and parts.username is not None:
+    if not proxy and parts.username is not None:
         raise BadInput(f"{named} must not hold a user name or password")
 
 
@@ -111,7 +116,7 @@ class Account:
         for service, url in self.endpoints.items():
             _check_url(f"endpoints[{service!r}]", url)
         if self.proxy is not None:
-            _check_url("proxy", self.proxy, secret=True)
+            _check_url("proxy", self.proxy, proxy=True)
 
     async def access(self, resources: Resources) -> Access:
         """The account made ready: configuration read, region known. Shared by all that use the same pool.
@@ -233,7 +238,8 @@ class Access:
             return self.account.proxy
         from botocore.utils import get_environ_proxies
 
-        return get_environ_proxies(url).get(urlsplit(url).scheme)  # type: ignore[no-any-return]
+        found: str | None = get_environ_proxies(url).get(urlsplit(url).scheme)
+        return f"http://{found}" if found and "://" not in found else found
 
     async def tls(self) -> ssl.SSLContext:
         """The shared TLS context, made once, off the event loop. ALPN is not set."""

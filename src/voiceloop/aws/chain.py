@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -62,6 +63,7 @@ class Chain:
         try:
             scoped = session.get_scoped_config()
             full = session.full_config
+            session.register_component("data_loader", _models(session.get_config_variable("data_path")))
         except ProfileNotFound as missing:
             name = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
             raise BadInput(
@@ -190,6 +192,14 @@ class Chain:
         finally:
             await self.end_processes()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token, _expiry(held))
+
+
+@functools.cache
+def _models(data_path: str | None) -> Any:
+    """botocore's models and endpoint data, which never change: read once, not once for each account's keys."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
 
 
 def _known(data: Mapping[str, Any], partition: str) -> Mapping[str, Any]:

@@ -162,7 +162,7 @@ class _Answer:
     def error(self, row: Row | None, provider: str | None, keep: BaseException | None = None) -> ProviderError:
         self._take_request_id()
         row = row or self._row()
-        words = shortened(self.text)
+        words = _shortened(self.text)
         fault = AwsFault(self.service, self.operation, self.status, self._code, words, self.request, row.remedy)
         fault.__cause__ = keep
         name = provider or ("Amazon Nova Sonic" if self.operation == NOVA else PROVIDERS.get(self.service, "AWS"))
@@ -219,7 +219,7 @@ class _Answer:
         )
 
 
-def shortened(text: str) -> str:
+def _shortened(text: str) -> str:
     """A service's message on one line, of a few hundred characters at most, without what AWS quotes of signatures."""
     text = re.split(r"The Canonical String|The String-to-Sign", text)[0]
     text = re.sub(
@@ -229,7 +229,7 @@ def shortened(text: str) -> str:
         text,
     )
     text = " ".join(re.sub(r"\b(?:AKIA|ASIA)[A-Z0-9]{8,}\b", "...", text).split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 4] + " ..."
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _members(body: bytes) -> Mapping[str, Any]:
