@@ -8,7 +8,7 @@ from voiceloop.aws.nova.history import GO_ON, lines
 from voiceloop.aws.nova.leg import Ask, Leg, Orders, Shared
 from voiceloop.aws.nova.replies import Heard, Reply
 from voiceloop.aws.nova.turns import Ids, Turns
-from voiceloop.interfaces import LinkContext, LinkEvent
+from voiceloop.interfaces import LinkContext, LinkEvent, ToolResult
 from voiceloop.rules.renewal import Scene
 
 _LEAD_MS = 200.0
@@ -44,6 +44,7 @@ class Baton:
     _told: int = 0
     _most: int | None = None
     _questions: dict[int, str] = field(factory=dict)
+    _orphans: set[tuple[int, str]] = field(factory=set)
 
     def attend(self, speaking: bool) -> None:
         """The session's detector says that the user speaks, or does not."""
@@ -56,6 +57,16 @@ class Baton:
         self._questions[turn] = text
         while len(self._questions) > _QUESTIONS:
             del self._questions[next(iter(self._questions))]
+
+    def owns(self, result: ToolResult, leg: Leg | None) -> bool:
+        """Whether ``result`` answers a call that has no answer yet, so that it is to be told, in whatever way."""
+        if leg is not None and leg.turns.connection == result.connection:
+            known = result.call in leg.turns.tools
+        else:
+            known = (result.connection, result.call) in self._orphans
+            self._orphans.discard((result.connection, result.call))
+        queued = (item for item in self.shared.todo if isinstance(item, ToolResult))
+        return known and all((item.connection, item.call) != (result.connection, result.call) for item in queued)
 
     def turns(self, number: int) -> Turns:
         """The reducer of connection ``number``."""
@@ -107,6 +118,7 @@ class Baton:
         if turns.owes and self.shared.model.family.text_input:
             again.append(Ask(GO_ON))
         self.shared.todo.extendleft(reversed(again))
+        self._orphans |= {(turns.connection, call) for call in turns.tools}
         return turns.retire(lost=lost)
 
     def hand_to(self, leg: Leg) -> None:
@@ -114,8 +126,18 @@ class Baton:
         turns = leg.turns
         turns.heard, turns.before = self._heard, self._reply
         self._heard = None
+        self._tell_results()
         leg.take_over(self._orders())
         self._unsaid = ""
+
+    def _tell_results(self) -> None:
+        """Results that wait to be sent are in the history now: the model only has to go on."""
+        todo = self.shared.todo
+        waiting = [item for item in todo if isinstance(item, ToolResult)]
+        for item in waiting:
+            todo.remove(item)
+        if waiting and self.shared.model.family.text_input and Ask(GO_ON) not in todo:
+            todo.append(Ask(GO_ON))
 
     def _orders(self) -> Orders:
         model = self.shared.model

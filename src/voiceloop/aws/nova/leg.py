@@ -320,11 +320,13 @@ class Leg:
             case ToolResult(call=call) if item.connection == line.number and call in self.turns.tools:
                 await line.result(call, item.result, error=item.error)
                 self.turns.answer_tool(call, now)
-            case ToolResult():
+            case ToolResult() if self.shared.model.family.text_input:
                 await line.text(late_result(item.name, item.result, error=item.error))
                 self.turns.ask(None, now)
             case Handover():
                 await line.end_turn()
+            case ToolResult():
+                return  # the next connection finds it in the history
         self._demanded = clock.now()
 
     # ------------------------------------------------------------ leaving

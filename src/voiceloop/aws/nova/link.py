@@ -108,7 +108,7 @@ class NovaLink(Link):
             case Say(turn=turn):
                 self._cannot(turn, "speaks no given words", "Use Session.greet(prompt) instead.")
             case ToolResult():
-                renewer.tell(command)
+                renewer.give(command)
             case Cut(turn=turn):
                 renewer.withdraw(turn)
             case Update():

@@ -16,7 +16,16 @@ from voiceloop.aws.nova.leg import Ask, Handover, Leg, Shared, ToDo, Watch
 from voiceloop.aws.nova.trouble import Trouble, trouble
 from voiceloop.errors import BadInput, ProviderError, ProviderTimeout
 from voiceloop.events import Link as LinkState
-from voiceloop.interfaces import LinkChanged, LinkContext, LinkNotice, Renewed, ReplyFailed, ReplyStarted, Settings
+from voiceloop.interfaces import (
+    LinkChanged,
+    LinkContext,
+    LinkNotice,
+    Renewed,
+    ReplyFailed,
+    ReplyStarted,
+    Settings,
+    ToolResult,
+)
 from voiceloop.rules.renewal import TABLE, Act, Age, Happening, State, rest
 
 _LOOK = 0.1
@@ -125,6 +134,11 @@ class Renewer:
         self.shared.todo.append(item)
         if self._current is not None:
             self._current.bell.ring()
+
+    def give(self, result: ToolResult) -> None:
+        """The result of a tool; one that nobody waits for does nothing."""
+        if self.baton.owns(result, self._current):
+            self.tell(result)
 
     def hand_over(self) -> None:
         """The user's turn is over, by hand."""

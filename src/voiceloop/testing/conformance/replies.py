@@ -22,6 +22,7 @@ from voiceloop.interfaces import (
     ReplyEnded,
     ReplyFailed,
     ReplyMarksUntil,
+    ReplySpan,
     ReplyStarted,
     ReplyTextDelta,
     ReplyViseme,
@@ -33,7 +34,17 @@ from voiceloop.testing.conformance.transcripts import amounts
 from voiceloop.visemes import CODES
 
 _SLACK_MS = 60.0
-_PARTS = (ReplyTextDelta, ReplyAudio, ReplyViseme, ReplyWord, ReplyMarksUntil, ReplyEnded, ModelCut, ModelToolCall)
+_PARTS = (
+    ReplyTextDelta,
+    ReplyAudio,
+    ReplyViseme,
+    ReplyWord,
+    ReplySpan,
+    ReplyMarksUntil,
+    ReplyEnded,
+    ModelCut,
+    ModelToolCall,
+)
 _ASIDE = (ModelSpeechStarted, ModelSpeechStopped, Renewed, Settled, LinkChanged, LinkNotice)
 
 
@@ -83,7 +94,8 @@ class Replies:
         if reply is None:
             wrong(f"{name} of a reply that was not started")
             return
-        check(not reply.over, f"{name} of a reply that was over")
+        late_cut = isinstance(event, ModelCut) and event.reply in self.ended  # it may still be playing
+        check(not reply.over or late_cut, f"{name} of a reply that was over")
         match event:
             case ReplyTextDelta(_, text):
                 check(bool(text), "a ReplyTextDelta holds no text")
@@ -105,6 +117,9 @@ class Replies:
                 check(event.start >= reply.last_end, "words overlap in the text, or come in another order than in it")
                 reply.last_end = event.end
                 self._mark(event, "word", reply)
+            case ReplySpan():
+                inside = 0 <= event.start < event.end <= len(reply.text)
+                check(inside, "a span's characters are not in the reply's text so far")
             case ReplyMarksUntil(_, ms):
                 check(ms >= reply.until, "ReplyMarksUntil goes back")
                 reply.until = max(reply.until, ms)
