@@ -108,3 +108,33 @@ def test_a_wrong_marker_is_refused(tmp_path: Path) -> None:
     assert done.returncode != 0
     for n in range(len(markers)):
         assert f"test_project.py::test_{n}" in done.stderr, done.stdout + done.stderr
+
+
+_EMULATED = """
+    import sys
+    import pytest
+    from voiceloop.testing.scripted import silence
+
+    assert "voiceloop.testing.aws" not in sys.modules
+
+    @pytest.mark.asyncio
+    async def test_default(aws_emulator):
+        assert aws_emulator.url.startswith("https://127.0.0.1:")
+        assert type(aws_emulator.backing.recognizer).__name__ == "PocketSphinx"
+
+    @pytest.mark.asyncio
+    @pytest.mark.aws_emulator(timers=0.5)
+    async def test_marked(aws_emulator):
+        assert aws_emulator.timers.of(15) == 7.5
+
+    @pytest.mark.asyncio
+    @pytest.mark.virtual_time
+    async def test_virtual(aws_emulator):
+        assert aws_emulator.account(memory=True).wire is not None
+"""
+
+
+def test_the_emulator_is_a_fixture(tmp_path: Path) -> None:
+    done = _pytest(tmp_path, _EMULATED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout

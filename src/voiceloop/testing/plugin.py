@@ -1,23 +1,46 @@
-"""The pytest plugin: ``@pytest.mark.virtual_time(seed=0)`` runs an async test and its fixtures on virtual time.
+"""The pytest plugin: the marker ``virtual_time`` and the fixture ``aws_emulator``.
 
-Needs pytest-asyncio 1.4 or later. Nothing else of voiceloop is loaded until a test carries the marker.
+``@pytest.mark.virtual_time(seed=0)`` runs an async test and its fixtures on virtual time. ``aws_emulator`` is a
+running :class:`voiceloop.testing.aws.Emulator`, made with the arguments of ``@pytest.mark.aws_emulator(...)``.
+
+Needs pytest-asyncio 1.4 or later. Nothing else of voiceloop is loaded until a test asks for one of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+try:
+    from pytest_asyncio import fixture as _async_fixture
+except ImportError:  # the plugin loads all the same; async tests need pytest-asyncio anyhow
+    from pytest import fixture as _async_fixture  # type: ignore[no-redef]  # noqa: PT013
+
+if TYPE_CHECKING:
+    from voiceloop.testing.aws import Emulator
+
 _MARKER = "virtual_time"
+_EMULATOR = "aws_emulator"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "virtual_time(seed=0): run the async test on a clock that jumps instead of sleeping"
     )
+    config.addinivalue_line("markers", "aws_emulator(backing, timers=1.0, ...): how the fixture aws_emulator is made")
+
+
+@_async_fixture
+async def aws_emulator(request: pytest.FixtureRequest) -> AsyncIterator[Emulator]:
+    """AWS's speech services on this machine, for one test; by default with the engines of ``voiceloop.local``."""
+    from voiceloop.testing.aws import Emulator
+
+    marker = request.node.get_closest_marker(_EMULATOR)
+    async with Emulator(*marker.args, **marker.kwargs) if marker is not None else Emulator() as aws:
+        yield aws
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
