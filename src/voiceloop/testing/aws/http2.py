@@ -85,7 +85,7 @@ class Http2Connection:
             case h2.events.DataReceived(stream_id=int(number), data=data, flow_controlled_length=length):
                 stream = self._streams.get(number)
                 if stream is None:
-                    self._h2.acknowledge_received_data(length or 0, number)
+                    self.acknowledge(number, length or 0)
                 else:
                     stream.body.put(data or b"", length or 0)
             case h2.events.StreamEnded(stream_id=int(number)) if number in self._streams:
