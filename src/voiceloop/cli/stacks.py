@@ -67,12 +67,14 @@ async def _emulated(on: On, rules: Rules) -> AsyncIterator[Stack]:
         raise BadInput("--pace fast: the AWS cascade runs in real time only", hint="Leave --pace out, or use nova.")
     try:
         from voiceloop.testing.aws import Backing, Emulator
+        from voiceloop.testing.aws.attuned import attuned
     except ImportError as error:
         raise MissingExtra(f"the emulator needs {error.name}", hint="pip install 'voiceloop[demo]'") from error
-    backing = Backing.offline(
-        recognizer=PocketSphinx(workers=1),
-        reasoner=rules,
-        synthesizer=EspeakSynthesizer(ASSISTANT),
+    recognizer, reasoner = attuned(PocketSphinx(workers=1), rules)
+    backing = Backing(
+        recognizer,
+        reasoner,
+        EspeakSynthesizer(ASSISTANT),
         first_token=FIRST_TOKEN,
         polly_delay=POLLY,
     )
