@@ -6,6 +6,7 @@ segment ends after a pause, with a full stop.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -162,13 +163,14 @@ class Service(Wire):
             raise refusal
         connection = Connection(self, request, len(self.connections) + 1, refusal)
         self.connections.append(connection)
-        async with anyio.create_task_group() as group:
-            group.start_soon(connection.watch)
-            try:
-                yield connection
-            finally:
-                connection.left = True
-                group.cancel_scope.cancel()
+        watching = asyncio.create_task(connection.watch())
+        try:
+            yield connection
+        finally:
+            connection.left = True
+            watching.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait((watching,))
 
 
 @define(eq=False)
@@ -178,7 +180,7 @@ class Connection(EventStream):
     number: int
     refusal: tuple[int, str, str] | None
     ear: Ear = field(init=False)
-    chunks: list[int] = field(factory=list)
+    chunks: list[bytes] = field(factory=list)
     at: list[float] = field(factory=list)
     bytes_since: float = 0.0
     ended: bool = False
@@ -203,21 +205,22 @@ class Connection(EventStream):
             if now - opened >= self.service.longest:
                 self.throw("LimitExceededException", "The maximum duration of a stream is 14400 seconds.")
                 return
-            await anyio.sleep(min(self.bytes_since + self.service.timeout, opened + self.service.longest) - now)
+            left = min(self.bytes_since + self.service.timeout, opened + self.service.longest) - now
+            await anyio.sleep(max(0.001, left))
 
     def throw(self, name: str, text: str) -> None:
-        self._add(from_message("transcribestreaming", "StartStreamTranscription", exception(name, text)))
+        self.add(from_message("transcribestreaming", "StartStreamTranscription", exception(name, text)))
 
     def drop(self) -> None:
         """The connection breaks, with all that is under way."""
         self._due.clear()
-        self._add(ProviderUnavailable("went away", provider="Amazon Transcribe", retryable=True))
+        self.add(ProviderUnavailable("went away", provider="Amazon Transcribe", retryable=True))
 
     def finish(self) -> None:
         """End the stream without being asked."""
-        self._add(None)
+        self.add(None)
 
-    def _add(self, message: Message | ProviderError | None, after: float = 0.0) -> None:
+    def add(self, message: Message | ProviderError | None, after: float = 0.0) -> None:
         self._due.append((anyio.current_time() + after, message))
         self._more.set()
 
@@ -226,13 +229,13 @@ class Connection(EventStream):
             raise self._broken
         assert message.headers[":event-type"] == "AudioEvent"
         self.bytes_since = anyio.current_time()
-        self.chunks.append(len(message.payload))
+        self.chunks.append(message.payload)
         self.at.append(anyio.current_time())
         results = self.ear.hear(message.payload)
         if results:
-            self._add(event(results), self.service.delay)
+            self.add(event(results), self.service.delay)
         if self.service.empty_events:
-            self._add(event([]))
+            self.add(event([]))
         await anyio.lowlevel.checkpoint()
 
     async def end(self) -> None:

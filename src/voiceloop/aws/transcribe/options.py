@@ -46,10 +46,17 @@ def check(options: Transcribe) -> None:
 
 
 def _check_values(options: Transcribe) -> None:
-    for code in filter(None, (options.language, options.preferred_language, *options.languages)):
+    codes = [code for code in (options.language, options.preferred_language) if code is not None]
+    for code in (*codes, *options.languages):
         _matches("language", code, _CODE, 'a language and a region such as "en-US"')
-    for option in ("vocabulary", "vocabulary_filter", "language_model"):
-        for name in names(getattr(options, option) or ()):
+    models = () if options.language_model is None else (options.language_model,)
+    named = {
+        "vocabulary": options.vocabulary,
+        "vocabulary_filter": options.vocabulary_filter,
+        "language_model": models,
+    }
+    for option, given in named.items():
+        for name in given:
             _matches(option, name, _NAME, "1 to 200 of letters, digits, '.', '_' and '-'")
     for entity in options.pii_entities:
         _matches("pii_entities", entity, _ENTITY, 'capital letters such as "NAME", or "ALL"')

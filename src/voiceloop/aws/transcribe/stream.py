@@ -48,9 +48,10 @@ _BEFORE_EXPIRY = 300.0, 60.0  # s before credentials end, the same two
 _YOUNG = 60.0  # s in which no connection is old
 
 _PIECE_MS = 100.0  # audio is taken in pieces of that size when it must wait
-_USAGE = 10.0  # s of audio between two reports
-_PROVEN = 30.0  # s after which a connection counts as one that worked
-_BACKOFF = Backoff(attempts=5)
+_USAGE_MS = 5000.0  # of audio between two reports
+_PROVEN, _PROVEN_IN_SILENCE = 30.0, 1.0  # s after which a connection counts as one that worked
+_OPENING, _REOPENING = Backoff(attempts=5), Backoff(most=2.0, attempts=1000)
+_OUTAGE = 25.0  # s without a word from the service, after which a stream that stood is given up: audio is kept for 30
 
 
 @asynccontextmanager
@@ -65,8 +66,6 @@ async def open_stream(recognizer: Transcribe, resources: Resources) -> AsyncIter
         with anyio.CancelScope(shield=True):
             keeper.cancel()
             await asyncio.wait((keeper,))
-    if not keeper.cancelled():
-        keeper.result()
 
 
 @define(eq=False)
@@ -103,10 +102,10 @@ class _Stream(Listening):
         self._sending = Sending(self._format)
         self._hearing = Hearing(self._sending, recognizer.spoken_language, finals_only=recognizer.pii == "redact")
         self._out = Outbox()
-        self._failure: VoiceloopError | None = None
+        self._failure: Exception | None = None
         self._ready, self._filled, self._room = anyio.Event(), anyio.Event(), anyio.Event()
         self._unreported_ms = 0.0
-        self._failed = 0
+        self._failed, self._failing_since = 0, 0.0
         self._over = False
 
     # ------------------------------------------------------------ Listening
@@ -151,8 +150,8 @@ class _Stream(Listening):
                     await self._pause(error, opened)
                 self._hearing.restart()
                 self._sending.restart()
-        except VoiceloopError as error:
-            self._failure = error
+        except Exception as failure:  # noqa: BLE001 - whoever reads or sends is told
+            self._failure = failure
         finally:
             self._over = True
             self._out.close(self._failure)
@@ -163,11 +162,14 @@ class _Stream(Listening):
         """Wait as long as is wise before the next connection. Raises ``error`` if that would not help."""
         if not _helps(error):
             raise error
-        if clock.now() - opened >= _PROVEN:
+        silence = isinstance(error, ProviderTimeout) and fault_of(error) is not None  # the service had no audio
+        if clock.now() - opened >= (_PROVEN_IN_SILENCE if silence else _PROVEN):
             self._failed = 0
         self._failed += 1
-        delay = _BACKOFF.delay(self._failed, clock.random())
-        if delay is None:
+        if self._failed == 1:
+            self._failing_since = clock.now()
+        delay = (_REOPENING if self._ready.is_set() else _OPENING).delay(self._failed, clock.random())
+        if delay is None or clock.now() + delay - self._failing_since > _OUTAGE:
             raise error
         await anyio.sleep(delay)
 
@@ -205,6 +207,9 @@ class _Stream(Listening):
             await stream.send(Message(_AUDIO, pcm))
             self._room.set()
             self._unreported_ms += self._format.ms(self._format.samples(pcm))
+            if self._unreported_ms >= _USAGE_MS:
+                self._out.put(RecognizerUsage({"seconds": round(self._unreported_ms / 1000, 3)}))
+                self._unreported_ms = 0.0
 
     async def _more(self, patience: float) -> bytes:
         """The next whole chunk; empty when none came for ``patience`` seconds."""
@@ -223,13 +228,7 @@ class _Stream(Listening):
                 for item in self._hearing.take(read(message.payload)):
                     self._failed = 0
                     self._out.put(item)
-                self._report()
         raise ProviderUnavailable("ended the stream", provider=PROVIDER, doing="listening", retryable=True)
-
-    def _report(self) -> None:
-        if self._unreported_ms >= _USAGE * 1000:
-            self._out.put(RecognizerUsage({"seconds": round(self._unreported_ms / 1000, 3)}))
-            self._unreported_ms = 0.0
 
 
 def _patience(silent_ms: float, *, unfinished: bool) -> float:
