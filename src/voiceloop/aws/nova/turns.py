@@ -46,7 +46,8 @@ from voiceloop.interfaces import (
 )
 
 _SUPERSEDED = 0.7
-"""A text block this long after typed text belongs to the answer, even if nothing ended the reply before, in s."""
+"""A block this long after typed text and whatever came last belongs to the answer, even if nothing ended the reply
+that was being made, in s."""
 
 _PLAYING_SLACK = 3.0
 """How much later than reckoned a reply may still be playing: pauses and the player's buffer, in s."""
@@ -208,7 +209,7 @@ class Turns:
         """The reply that something new belongs to (None: it is ignored), and what follows if it begins with that."""
         reply = self.reply
         if reply is not None and reply.open:
-            superseded = self._asked and now - self._asked[0][1] > _SUPERSEDED and reply.changed < self._asked[0][1]
+            superseded = self._asked and now - max(self._asked[0][1], reply.changed) > _SUPERSEDED
             if not superseded:
                 reply.changed, reply.awaits = now, False
                 return reply, []
@@ -354,7 +355,7 @@ class Turns:
             reply, made = self._making(now)
             if reply is None:
                 return made
-        if not reply.said and not reply.cut:  # a model that announces nothing
+        if not reply.said and reply.open:  # a model that announces nothing
             made = [*made, ReplyTextDelta(reply.number, reply.say(text))]
         if sentence is None:
             sentence = Sentence(text)
