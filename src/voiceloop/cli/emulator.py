@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from voiceloop.engine.supervisor import bare
 from voiceloop.errors import BadInput, MissingExtra
 
 if TYPE_CHECKING:
@@ -72,12 +73,15 @@ async def _serve(args: argparse.Namespace) -> int:
     try:
         variables = emulator.environ(args.region)
         with _written(args.env, variables):
+            code = 0
             async with anyio.create_task_group() as group:
                 if not args.quiet:
                     group.start_soon(_show, emulator)
                 code = await (_run(args.program, variables) if args.program else _wait(emulator, variables, args))
                 group.cancel_scope.cancel()
         return code
+    except BaseException as failure:  # noqa: BLE001 - raised again, out of its group
+        raise bare(failure) from None
     finally:
         await emulator.__aexit__(None, None, None)
 
@@ -100,17 +104,25 @@ async def _run(program: list[str], variables: dict[str, str]) -> int:
 
 
 async def _show(emulator: Emulator) -> None:
-    """Print each call once, as it comes."""
+    """Print each call once, when its answer has begun."""
     shown = 0
-    while True:
+    try:
+        while True:
+            await anyio.sleep(_LOOK)
+            while shown < len(emulator.calls) and _answered(emulator.calls[shown]):
+                print(_line(emulator.calls[shown]), file=sys.stderr, flush=True)
+                shown += 1
+    finally:
         for call in emulator.calls[shown:]:
             print(_line(call), file=sys.stderr, flush=True)
-            shown += 1
-        await anyio.sleep(_LOOK)
+
+
+def _answered(call: Call) -> bool:
+    return call.over or call.status is not None or call.error is not None
 
 
 def _line(call: Call) -> str:
-    actions = ", ".join(action for action, _ in call.actions)
+    actions = ", ".join(sorted({action for action, _ in call.actions}))
     return f"{call.service}  {call.operation}  {call.error or call.status}  ({actions})"
 
 
