@@ -266,8 +266,12 @@ class Access:
         return (await self.service(service)).boto
 
     async def warm(self, service: str, connections: int = 1) -> None:
-        """Have that many open connections of the client ready; returns soon, a failure shows at the next call."""
-        await (await self.service(service)).connections.warm(self.endpoint(service), connections)
+        """Have that many open connections of the client ready, beside those that others asked for; returns soon.
+
+        Raises ProviderRefused as :meth:`client` does; a connection that cannot be opened shows at the next call.
+        """
+        client = await self.service(service)
+        await client.connections.warm(client.boto.meta.endpoint_url, connections)
 
     async def service(self, service: str) -> Client:
         """The pool's client of ``service`` with the connections under it."""

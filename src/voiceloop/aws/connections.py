@@ -114,18 +114,19 @@ class Connections:
             expected = self._use.expected(clock.now())
             if self.idle >= expected:
                 return
-            # As many at once as shall be idle, since each takes a connection of its own; and half as many more, so
-            # that a growing number of sessions needs few rounds.
-            count = min(expected + expected // 2, self._patience.limit - self._use.busy())
+            # As many at once as shall be idle, since each takes a connection of its own. With several who ask, half
+            # as many more, so that a growing number of sessions needs few rounds.
+            more = expected // 2 if expected > connections else 0
+            count = min(expected + more, self._patience.limit - self._use.busy())
             with clock.outside_work(), anyio.move_on_after(self._patience.connect):
                 async with anyio.create_task_group() as group:
                     for _ in range(count):
                         group.start_soon(self._touch, url)
 
     async def _touch(self, url: str) -> None:
-        """An unsigned request, which AWS refuses without doing anything; the connection stays."""
+        """An unsigned request, which AWS refuses in a few bytes without doing anything; the connection stays."""
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-            async with self._http.head(url, proxy=self._proxy(url), allow_redirects=False) as answer:
+            async with self._http.get(url, proxy=self._proxy(url), allow_redirects=False) as answer:
                 await answer.read()
 
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:
