@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from voiceloop import clock
 from voiceloop.aws.polly.gate import Gate
 from voiceloop.aws.polly.limiter import QUOTAS, Limiter, Quota, Urgency
-from voiceloop.errors import ProviderUnavailable
+from voiceloop.errors import BadInput, ProviderUnavailable
 from voiceloop.testing import virtual_time
 
 NEURAL = QUOTAS["neural"]
@@ -95,6 +95,12 @@ def test_after_a_throttle_no_token_is_left() -> None:
     assert limiter.wait(ticket, 10.0) == pytest.approx(1 / 8)
     assert not limiter.take(ticket, 10.1)
     assert limiter.take(ticket, 10.125)
+
+
+@pytest.mark.parametrize("quota", [(0, 10, 18), (8, 0, 18), (8, 10, math.inf), (8, True, 18)])
+def test_a_quota_that_lets_nothing_through_is_refused(quota: tuple[float, int, int]) -> None:
+    with pytest.raises(BadInput, match=r"from 0\.1 on"):
+        Quota(*quota)
 
 
 def test_the_queue_has_an_end() -> None:

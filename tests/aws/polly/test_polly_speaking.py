@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from voiceloop.audio import PCM16_8K, PCM16_16K
-from voiceloop.aws import Polly
+from voiceloop.aws import Account, Polly
 from voiceloop.aws.faults import fault_of
 from voiceloop.engine.pool import Pool
 from voiceloop.errors import (
@@ -252,6 +252,21 @@ async def test_a_refusal_is_told_with_what_to_do(aws: Emulator, pool: Pool, kind
     with pytest.raises(ProviderRefused, match=words):
         await spoken(Polly(account=aws.account()), pool)
     assert operations(aws)[SPEECH] <= 2
+
+
+@pytest.mark.usefixtures("bare_environment")
+async def test_without_credentials_it_says_where_to_put_them(pool: Pool) -> None:
+    polly = Polly(account=Account(region="us-east-1"))
+    with pytest.raises(ProviderRefused, match="AWS_ACCESS_KEY_ID"):
+        await polly.prepare(pool)
+    with pytest.raises(ProviderRefused, match="AWS_ACCESS_KEY_ID"):
+        await spoken(polly, pool)
+
+
+@pytest.mark.usefixtures("bare_environment")
+async def test_without_a_region_it_says_where_to_put_it(pool: Pool) -> None:
+    with pytest.raises(BadInput, match="AWS_REGION"):
+        await spoken(Polly(), pool)
 
 
 async def test_a_lexicon_that_does_not_exist_is_told(aws: Emulator, pool: Pool) -> None:

@@ -181,6 +181,19 @@ async def test_a_stream_that_ends_by_itself_is_an_error() -> None:
             await spoken(ruth(aws), pool, [Clause("Well.", first=True), 5.0, Clause("Yes.", "reply")])
 
 
+async def test_who_listens_slowly_holds_up_the_stream_and_misses_nothing() -> None:
+    async with Emulator(backing()) as aws, Pool() as pool:
+        text = "word " * 500
+        async with ruth(aws).stream(clauses([Clause(text), Clause(text, "reply")]), SpeakConfig(pool)) as items:
+            got = [await anext(items)]
+            await anyio.sleep(200)
+            async for item in items:
+                got.append(item)
+                await anyio.sleep(0.05)
+        assert operations(aws) == {STREAM: 1}
+    assert ms(got) == pytest.approx(60 * 2 * len(text), rel=0.01)
+
+
 async def test_leaving_early_ends_the_stream_and_the_source() -> None:
     ended: list[bool] = []
 

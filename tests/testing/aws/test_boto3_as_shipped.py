@@ -12,7 +12,9 @@ import attrs
 import boto3
 import pytest
 from anyio.from_thread import start_blocking_portal
+from botocore.eventstream import ChecksumMismatch
 from botocore.exceptions import ClientError, EventStreamError
+from urllib3.exceptions import ProtocolError
 
 from voiceloop.interfaces import ToolCall
 from voiceloop.testing.aws import Backing, Emulator, Fault
@@ -156,6 +158,16 @@ def test_faults_in_the_stream_are_exceptions_in_lower_camel_case(bedrock: Any, a
         list(events)
     code = caught.value.response["Error"]["Code"]
     assert code in ("throttlingException", "serviceUnavailableException", "validationException")
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("truncate", ProtocolError), ("drop", ProtocolError), ("bad_crc", ChecksumMismatch)]
+)
+def test_a_broken_stream_is_seen(bedrock: Any, aws: Emulator, kind: str, error: type[Exception]) -> None:
+    aws.faults.add(Fault(kind, "ConverseStream", at=3))
+    events = bedrock.converse_stream(modelId=HAIKU, messages=ASKED)["stream"]
+    with closing(events), pytest.raises(error):
+        list(events)
 
 
 @pytest.mark.parametrize("kind", ["split", "drip"])

@@ -9,7 +9,7 @@ import anyio
 
 from voiceloop import clock
 from voiceloop.aws.account import Account
-from voiceloop.aws.polly.limiter import QUOTAS, Limiter, Urgency
+from voiceloop.aws.polly.limiter import QUOTAS, Limiter, Quota, Urgency
 from voiceloop.interfaces import Resources
 
 
@@ -49,11 +49,12 @@ class Gate:
         self._changed = anyio.Event()
 
 
-async def gate(resources: Resources, account: Account, region: str, engine: str) -> Gate:
-    """The gate of ``engine`` that all sessions of a pool share."""
+async def gate(resources: Resources, account: Account, region: str, engine: str, quota: Quota | None) -> Gate:
+    """The gate of ``engine`` that all sessions of a pool share; ``quota`` None: the service's default."""
+    allowed = quota or QUOTAS[engine]
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Gate]:
-        yield Gate(Limiter(QUOTAS[engine]))
+        yield Gate(Limiter(allowed))
 
-    return await resources.get(("polly gate", account, region, engine), opened)
+    return await resources.get(("polly gate", account, region, engine, allowed), opened)

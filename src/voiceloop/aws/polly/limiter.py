@@ -6,10 +6,11 @@ import heapq
 import math
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import Attribute, define, field, frozen
 
-from voiceloop.errors import ProviderUnavailable
+from voiceloop.errors import BadInput, ProviderUnavailable
 
 
 class Urgency(IntEnum):
@@ -21,14 +22,19 @@ class Urgency(IntEnum):
     MARKS = 2
 
 
+def _some(instance: object, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.1 <= value < math.inf:
+        raise BadInput(f"{attribute.name}={value!r}: a number from 0.1 on is allowed")
+
+
 @frozen
 class Quota:
     """What an engine allows one account in one region: requests ``per_second``, ``burst`` of them at once after a
-    rest, and ``places`` for requests at the same time."""
+    rest, and ``places`` for requests at the same time. Raises BadInput."""
 
-    per_second: float
-    burst: int
-    places: int
+    per_second: float = field(validator=_some)
+    burst: int = field(validator=_some)
+    places: int = field(validator=_some)
 
 
 QUOTAS: Mapping[str, Quota] = {

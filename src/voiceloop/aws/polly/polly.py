@@ -13,11 +13,12 @@ from attrs import Attribute, field, frozen
 from voiceloop.audio import MULAW_8K, AudioFormat
 from voiceloop.aws.account import Access, Account
 from voiceloop.aws.polly.gate import gate
+from voiceloop.aws.polly.limiter import Quota
 from voiceloop.aws.polly.speech import Asker, Outlet, Speaking
 from voiceloop.aws.polly.text import scripts
 from voiceloop.aws.polly.voices import ENGINES, catalogue
 from voiceloop.aws.polly.whole import Format, MarkType, Recording, record
-from voiceloop.errors import BadInput, UnknownName
+from voiceloop.errors import BadInput, UnknownName, VoiceloopError
 from voiceloop.interfaces import (
     Clause,
     MarkKind,
@@ -69,7 +70,7 @@ class Polly(Synthesizer):
     ``rate``: how fast it speaks, 0.2 to 2, 1 is usual. ``lexicons``: names of up to five of the account's
     pronunciation lexicons. ``sample_rate``: 16000 or 8000 Hz. ``encoding``: "pcm", or "mulaw" (at 8000 Hz), which is
     sent as µ-law and given as PCM, so that a telephone's µ-law is the very bytes that Polly made. ``account``: whose
-    it is, and the region.
+    it is, and the region. ``quota``: what the account may ask of the engine, where that is not the service's default.
 
     All sessions of a pool share connections and one queue for the account's quota. Characters are billed for audio
     and, where marks are wanted, a second time for these.
@@ -90,6 +91,7 @@ class Polly(Synthesizer):
     sample_rate: Literal[8000, 16000] = field(kw_only=True)
     encoding: Literal["pcm", "mulaw"] = field(default="pcm", kw_only=True)
     account: Account = field(factory=Account, kw_only=True)
+    quota: Quota | None = field(default=None, kw_only=True)
     capabilities: SynthesizerCapabilities = field(init=False, repr=False, eq=False)
 
     name = "Amazon Polly"
@@ -121,7 +123,7 @@ class Polly(Synthesizer):
         """
         access, voice = await self._ready(config)
         client = await access.client("polly")
-        passing = await gate(config.resources, self.account, access.region, self.engine)
+        passing = await gate(config.resources, self.account, access.region, self.engine, self.quota)
         outlet = Outlet(self.capabilities.output)
         speaking = Speaking(
             Asker(client, passing, self._parameters(voice)),
@@ -153,7 +155,7 @@ class Polly(Synthesizer):
         if not self.capabilities.streams:
             raise BadInput(f"engine={self.engine!r} does not stream clauses; generative does")
         access, voice = await self._ready(config)
-        passing = await gate(config.resources, self.account, access.region, self.engine)
+        passing = await gate(config.resources, self.account, access.region, self.engine, self.quota)
         outlet = Outlet(self.capabilities.output)
         streaming = Streaming(access, passing, self._headers(voice), self.rate, self._sent, bool(config.want), outlet)
         failure: Exception | None = None
@@ -172,9 +174,15 @@ class Polly(Synthesizer):
         """Open two connections, for audio and marks, and ask for the list of voices, once in a pool."""
         access = await self.account.access(resources)
         voices = await catalogue(access)
+        failure: VoiceloopError | None = None
         async with anyio.create_task_group() as group:
-            group.start_soon(access.warm, "polly", 2)
             group.start_soon(voices.load, access)
+            try:
+                await access.warm("polly", 2)
+            except VoiceloopError as error:  # raised below, outside of the group, so that it stays bare
+                failure = error
+        if failure is not None:
+            raise failure
 
     async def synthesize(
         self,
@@ -201,7 +209,7 @@ class Polly(Synthesizer):
     async def asker(self, resources: Resources) -> Asker:
         """What makes requests for this voice. Raises as :meth:`speak` does."""
         access, voice = await self._ready(SpeakConfig(resources))
-        passing = await gate(resources, self.account, access.region, self.engine)
+        passing = await gate(resources, self.account, access.region, self.engine, self.quota)
         return Asker(await access.client("polly"), passing, self._parameters(voice))
 
     async def _ready(self, config: SpeakConfig) -> tuple[Access, str]:

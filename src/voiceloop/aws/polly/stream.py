@@ -99,6 +99,7 @@ class _Connection:
     """What was sent before anything was heard."""
     _more: bool = False
     _ended: bool = False
+    _resting: bool = False
     _watch: anyio.CancelScope = field(factory=anyio.CancelScope)
 
     async def run(self, wire: EventStream, take: MemoryObjectReceiveStream[Clause]) -> bool:
@@ -148,7 +149,7 @@ class _Connection:
         except anyio.EndOfStream:
             pass
         self._ended = True
-        self._watch.deadline = clock.now() + _ANSWER
+        self._expect()
         await wire.send(_event("CloseStreamEvent", {}))
         await wire.end()
 
@@ -162,8 +163,21 @@ class _Connection:
         if not self.heard:
             self.sent.append(message)
         if flushed and math.isinf(self._watch.deadline):
-            self._watch.deadline = clock.now() + _ANSWER
+            self._expect()
         await wire.send(message)
+
+    def _expect(self) -> None:
+        """From now on, audio is due."""
+        if not self._resting:
+            self._watch.deadline = clock.now() + _ANSWER
+
+    async def _rest(self) -> None:
+        """Take nothing more until what came was used, then expect the rest."""
+        self._resting, self._watch.deadline = True, math.inf
+        await self.outlet.room()
+        self._resting = False
+        if self._ended:
+            self._expect()
 
     async def _receive(self, wire: EventStream) -> None:
         closed = False
@@ -173,7 +187,7 @@ class _Connection:
                     if pcm := self.whole.feed(message.payload):
                         self.outlet.put((SpeechAudio(pcm),))
                     self.heard = True
-                    self._watch.deadline = clock.now() + _ANSWER if self._ended else math.inf
+                    await self._rest()
                 case "StreamClosedEvent":
                     closed = True
                     characters = int(json.loads(message.payload or b"{}").get("RequestCharacters", 0))

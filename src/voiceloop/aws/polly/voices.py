@@ -11,7 +11,7 @@ from attrs import define, field
 from voiceloop import clock
 from voiceloop.aws.account import Access
 from voiceloop.aws.faults import translated
-from voiceloop.errors import ProviderError, UnknownName
+from voiceloop.errors import UnknownName, VoiceloopError
 
 ENGINES = ("standard", "neural", "long-form", "generative")
 _LETTERS = dict(zip("SNLG", ENGINES, strict=True))
@@ -93,7 +93,7 @@ class Catalogue:
             try:
                 self.voices = await _describe(access)
                 self.listed = True
-            except ProviderError as error:
+            except VoiceloopError as error:
                 # the list is a help, no need: the service itself refuses a voice that it does not have
                 if not error.retryable:
                     self._tries = _TRIES
