@@ -120,7 +120,7 @@ _EMULATED = """
     @pytest.mark.asyncio
     async def test_default(aws_emulator):
         assert aws_emulator.url.startswith("https://127.0.0.1:")
-        assert type(aws_emulator.backing.recognizer).__name__ == "PocketSphinx"
+        assert aws_emulator.backing.recognizer.name == "pocketsphinx"
 
     @pytest.mark.asyncio
     @pytest.mark.aws_emulator(timers=0.5)

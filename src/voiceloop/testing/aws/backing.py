@@ -48,10 +48,14 @@ class Backing:
             raise BadInput(f"{attribute.name}={seconds!r}: 0 or more seconds are allowed")
 
     @classmethod
-    def offline(cls, *, first_token: float = 0.0, polly_delay: float = 0.0, **parts: Any) -> Self:
+    def offline(
+        cls, *, first_token: float = 0.0, polly_delay: float = 0.0, attune: bool = True, **parts: Any
+    ) -> Self:
         """voiceloop's own engines on this machine: real speech gets a real transcript, Polly speaks, with visemes.
 
-        ``parts``: other arguments of the class, in the place of these engines. Needs the extra ``local``.
+        ``attune``: the recognizer is told what the reasoner expects after each reply, which makes it much better, and
+        is right for one conversation at a time; False where several go on at once. ``parts``: other arguments of the
+        class, in the place of these engines. Needs the extra ``local``.
         """
         if not {"recognizer", "reasoner", "synthesizer"} <= set(parts):
             from voiceloop.local import EspeakSynthesizer, PocketSphinx, Rules
@@ -62,6 +66,10 @@ class Backing:
                 "synthesizer": EspeakSynthesizer,
             }
             parts = {name: parts.get(name) or engine() for name, engine in engines.items()} | parts
+        if attune:
+            from voiceloop.testing.aws.attuned import attuned
+
+            parts["recognizer"], parts["reasoner"] = attuned(parts["recognizer"], parts["reasoner"])
         return cls(first_token=first_token, polly_delay=polly_delay, **parts)
 
     @classmethod
