@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -221,6 +222,18 @@ async def test_a_request_that_the_model_does_not_take_says_nothing_of_its_text(a
         assert not served.asked
         cause = failure.value.__cause__
         assert "secret words" not in f"{failure.value!r} {failure.value} {cause!r} {cause}"
+
+
+async def test_a_debug_log_of_everything_has_no_token_and_no_words(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with web(polly, authority.server) as served, vl.Pool() as pool:
+        keys = Keys("AKIDEXAMPLE", "hush-secret", "hush-token")
+        account = Account("us-east-1", keys=keys, ca_bundle=authority.file, endpoints={"": served.url})
+        await call(await account.access(pool), "polly", "SynthesizeSpeech", **{**WORDS, "Text": "hush, my dear"})
+    assert served.asked[0].headers["x-amz-security-token"] == "hush-token"
+    assert "hush" not in caplog.text
 
 
 async def test_cancelling_a_call_closes_its_connection_and_leaves_the_client_usable(authority: Authority) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -59,6 +60,7 @@ class Chain:
         from aiobotocore.session import AioSession as Session
         from botocore.exceptions import ConfigNotFound, ConfigParseError, ProfileNotFound
 
+        _hush()
         session = Session(profile=profile)
         try:
             scoped = session.get_scoped_config()
@@ -192,6 +194,17 @@ class Chain:
         finally:
             await self.end_processes()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token, _expiry(held))
+
+
+def _hush() -> None:
+    """Keep botocore's debug log, which has tokens and what people said, out of one that is on for everything.
+
+    Whoever sets these loggers' own level gets it.
+    """
+    for name in ("botocore", "aiobotocore"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
 
 
 @functools.cache
