@@ -47,12 +47,13 @@ class Peer:
     writer: asyncio.StreamWriter
     http2: h2.connection.H2Connection
     seen: list[h2.events.Event] = field(factory=list)
-    body: bytes = b""
+    body: bytearray = field(factory=bytearray)
     headers: dict[str, str] = field(factory=dict)
     acknowledges: bool = True
     gone: bool = False
     _moved: asyncio.Event = field(factory=asyncio.Event)
     _buffer: EventStreamBuffer = field(factory=EventStreamBuffer)
+    _read: int = 0
     _prior: bytes = b""
     _broken: Exception | None = None
 
@@ -79,7 +80,6 @@ class Peer:
                 self._prior = bytes.fromhex(self.headers["authorization"].rpartition("Signature=")[2])
             case h2.events.DataReceived():
                 self.body += event.data
-                self._buffer.add_data(event.data)
                 if self.acknowledges:
                     self.http2.acknowledge_received_data(event.flow_controlled_length, 1)
 
@@ -102,7 +102,7 @@ class Peer:
 
     async def message(self) -> bytes:
         """The next event's payload, its signature checked; empty for the end of the client's side."""
-        outer = await self.until(lambda: next(self._buffer, None))
+        outer = await self.until(self._outer)
         when = datetime.fromtimestamp(outer.headers[":date"] / 1000, UTC)
         scope = self.headers["authorization"].partition("Credential=")[2].split(",")[0].split("/")
         signer = EventSigner(scope[3], scope[2], lambda: when)
@@ -119,6 +119,11 @@ class Peer:
     def left(self) -> bool:
         """The client said goodbye."""
         return any(isinstance(event, h2.events.ConnectionTerminated) for event in self.seen)
+
+    def _outer(self) -> Any:
+        self._buffer.add_data(bytes(self.body[self._read :]))
+        self._read = len(self.body)
+        return next(self._buffer, None)
 
     def flush(self) -> None:
         if not self.writer.is_closing():

@@ -190,6 +190,7 @@ async def test_a_goaway_that_leaves_the_request_unread(authority: Any, pool: Poo
     assert caught.value.retryable
 
 
+@pytest.mark.virtual_time(seed=0)
 @pytest.mark.parametrize("code", [ErrorCodes.NO_ERROR, ErrorCodes.CANCEL])
 async def test_a_refusal_followed_by_a_reset_is_the_refusal(authority: Any, pool: Pool, code: ErrorCodes) -> None:
     async def script(peer: Peer) -> None:
@@ -201,6 +202,7 @@ async def test_a_refusal_followed_by_a_reset_is_the_refusal(authority: Any, pool
         await peer.leave()
 
     async with serving(script, authority) as server, opened(server, pool) as stream:
+        began = clock.now()
         for ask in (stream.response, stream.__anext__, lambda: stream.send(audio())):
             with pytest.raises(errors.ProviderRefused, match="Amazon Transcribe") as caught:
                 await ask()
@@ -208,6 +210,7 @@ async def test_a_refusal_followed_by_a_reset_is_the_refusal(authority: Any, pool
             assert fault is not None
             assert (fault.status, fault.code, fault.request_id) == (403, "AccessDeniedException", "r9")
             assert fault.message.endswith("transcribe:StartStreamTranscription")
+        assert clock.now() - began < SOON.close
         await stream.end()
 
 
@@ -367,6 +370,26 @@ async def test_nonsense_on_http2(authority: Any, pool: Pool) -> None:
             await stream.send(audio())
 
 
+async def test_what_came_before_nonsense_is_still_there(authority: Any, pool: Pool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.respond()
+        await peer.send(frame(bytes(40_000)) * 20)
+        peer.http2.ping(b"01234567")
+        peer.flush()
+        await peer.saw(h2.events.PingAckReceived)
+        peer.writer.write(bytes.fromhex("000001 00 00 00000000 00"))
+        await peer.leave()
+
+    async with serving(script, authority) as server, opened(server, pool) as stream:
+        peer = await server.peer()
+        await peer.until(lambda: peer.left)
+        for _ in range(20):
+            assert len((await anext(aiter(stream))).payload) == 40_000
+        with pytest.raises(errors.ProviderMisbehaved, match="cannot be read"):
+            await anext(aiter(stream))
+
+
 async def test_an_unmodelled_error_within_the_stream(authority: Any, pool: Pool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -454,6 +477,7 @@ async def test_a_cancelled_send_resets_the_stream(authority: Any, pool: Pool) ->
 
 
 async def test_two_tasks_may_send(authority: Any, pool: Pool) -> None:
+    """One message after another, whole, even if there is room for a small one while a large one is under way."""
     got: list[bytes] = []
 
     async def script(peer: Peer) -> None:
@@ -464,15 +488,20 @@ async def test_two_tasks_may_send(authority: Any, pool: Pool) -> None:
         peer.end()
         await peer.leave()
 
-    settings = {SettingCodes.INITIAL_WINDOW_SIZE: 300}
+    async def send(stream: EventStream, size: int) -> None:
+        for _ in range(100):
+            await stream.send(audio(size))
+            await asyncio.sleep(0)
+
+    settings = {SettingCodes.INITIAL_WINDOW_SIZE: 1000}
     async with serving(script, authority, settings=settings) as server, opened(server, pool) as stream:
         await stream.response()
         async with anyio.create_task_group() as tasks:
-            for number in range(4):
-                tasks.start_soon(stream.send, audio(1000, number))
+            for size in (900, 1000, 10):
+                tasks.start_soon(send, stream, size)
         await stream.end()
         assert await rest(stream) == []
-    assert sorted(got) == [bytes([number]) * 1000 for number in range(4)]
+    assert sorted(map(len, got)) == sorted([10, 900, 1000] * 100)
 
 
 class Mine(Exception):
@@ -551,6 +580,7 @@ async def test_no_response(authority: Any, pool: Pool) -> None:
         await asyncio.sleep(60)
         await stream.send(audio())  # counts from here
         began = clock.now()
+        await asyncio.sleep(7)
         for ask in (stream.response, stream.__anext__, lambda: stream.send(audio())):
             with pytest.raises(errors.ProviderTimeout, match="no response came within 20 s") as caught:
                 await ask()
@@ -594,17 +624,22 @@ async def test_silence_of_a_peer_that_we_hold_back_is_none(authority: Any, pool:
     async def script(peer: Peer) -> None:
         await peer.request()
         peer.respond()
-        await peer.send(b"".join(frame(bytes(50_000)) for _ in range(60)), end=True)
+        for _ in range(60):
+            if peer.http2.local_flow_control_window(1) < 50_000:
+                await peer.until(lambda: peer.http2.local_flow_control_window(1) >= 50_000)
+                await asyncio.sleep(4.9)  # it has a right to think for a moment, too
+            await peer.send(frame(bytes(49_000)))
+        peer.end()
         await peer.leave()
 
-    async with serving(script, authority) as server, opened(server, pool, Deadlines(idle=5.0, close=3.0)) as stream:
+    async with serving(script, authority) as server, opened(server, pool, Deadlines(idle=5.0, close=5.0)) as stream:
         await stream.send(audio())
         await stream.response()
         await stream.end()
         count = 0
         async for _ in stream:
             count += 1
-            await asyncio.sleep(4 if count % 10 else 100)
+            await asyncio.sleep(1.7 if count % 10 else 100)
     assert count == 60
 
 
@@ -669,3 +704,28 @@ async def test_a_connection_that_takes_nothing(authority: Any, pool: Pool) -> No
         with pytest.raises(errors.ProviderTimeout, match="took nothing of what was sent"):
             for _ in range(100):
                 await stream.send(audio(1_000_000))
+
+
+@pytest.mark.virtual_time(seed=0)
+async def test_a_connection_that_takes_nothing_for_a_while(authority: Any, pool: Pool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.http2.increment_flow_control_window(1 << 30)
+        peer.http2.increment_flow_control_window(1 << 30, 1)
+        peer.respond()
+        transport: Any = peer.writer.transport
+        for _ in range(3):
+            transport.pause_reading()
+            await asyncio.sleep(15)
+            transport.resume_reading()
+            await asyncio.sleep(0.001)
+        await peer.until(lambda: len(peer.body) > 20_000_000)
+        await peer.send(frame(b"all of it"), end=True)
+        await peer.leave()
+
+    async with serving(script, authority) as server, opened(server, pool, Deadlines(send=20.0)) as stream:
+        await stream.response()
+        for _ in range(20):
+            await stream.send(audio(1_000_000))
+        assert await rest(stream) == [b"all of it"]
+    assert clock.now() > 1000 + 15
