@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import wave
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -22,7 +23,9 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+from botocore.eventstream import ChecksumMismatch
+from botocore.exceptions import ClientError, ConnectionClosedError, EventStreamError, ReadTimeoutError
+from urllib3.exceptions import ProtocolError
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
@@ -150,6 +153,44 @@ async def test_boto3_finds_the_line_broken(kind: str) -> None:
 
         await in_thread(ask)
         assert aws.calls[0].faults == [kind]
+
+
+def converse(aws: Emulator) -> str:
+    session = boto3.Session(aws.keys.access_key, aws.keys.secret_key, region_name="us-east-1")
+    settings = Config(retries={"total_max_attempts": 1})
+    client = session.client("bedrock-runtime", endpoint_url=aws.url, verify=str(aws.ca_file), config=settings)
+    try:
+        answer = client.converse_stream(
+            modelId="us.amazon.nova-2-lite-v1:0", messages=[{"role": "user", "content": [{"text": "Hello?"}]}]
+        )
+        with contextlib.closing(answer["stream"]) as events:
+            deltas = [event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event]
+        return "".join(deltas)
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("throttle", EventStreamError),
+        ("bad_crc", ChecksumMismatch),
+        ("truncate", ProtocolError),
+        ("drop", ProtocolError),
+    ],
+)
+async def test_boto3_finds_a_stream_broken(kind: str, error: type[Exception]) -> None:
+    async with Emulator(Backing.scripted((), ["Hello to you."]), faults=[Fault(kind, at=2)]) as aws:
+        with pytest.raises(error):
+            await in_thread(lambda: converse(aws))
+        assert await in_thread(lambda: converse(aws)) == "Hello to you."
+        assert aws.calls[0].faults == [kind]
+
+
+@pytest.mark.parametrize("kind", ["split", "drip", "goaway"])
+async def test_boto3_reads_a_stream_in_pieces(kind: str) -> None:
+    async with Emulator(Backing.scripted((), ["Hello to you."]), faults=[Fault(kind, at=0, seconds=0.0)]) as aws:
+        assert await in_thread(lambda: converse(aws)) == "Hello to you."
 
 
 async def test_what_is_no_operation_is_said_so() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
 from hyperframe.frame import GoAwayFrame
 
+from voiceloop.audio import PCM16_16K, AudioFormat, convert
 from voiceloop.aws import Keys
 from voiceloop.testing.aws import Backing, Emulator, Fault, Settings
 from voiceloop.testing.scripted.sound import silence, tone
@@ -285,6 +287,21 @@ async def test_denied_actions_are_refused_in_iams_words_and_allowed_ones_recorde
         async with transcribing(aws) as stream:
             assert await stream.answered() == 200
         assert aws.actions == {("transcribe:StartStreamTranscription", "*")}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kind", "rate"), [("pcm", "pcm16", 8000), ("pcm", "pcm16", 44100), ("g711-ulaw", "mulaw", 8000)]
+)
+async def test_any_rate_is_heard(encoding: str, kind: Any, rate: int) -> None:
+    options = {"language-code": "en-US", "sample-rate": str(rate), "media-encoding": encoding}
+    audio = convert(tone(1200) + silence(200), PCM16_16K, AudioFormat(rate, kind))
+    async with emulator() as aws, transcribing(aws, options) as stream:
+        size = AudioFormat(rate, kind).bytes_of(rate // 10)
+        await stream.audio(audio, chunk=size)
+        await stream.end()
+        final = (await stream.results())[-1]
+    assert final["Alternatives"][0]["Transcript"] == "book a room please"
+    assert 1.0 <= final["EndTime"] <= 1.4
 
 
 async def test_an_empty_event_comes_now_and_then() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -80,6 +81,26 @@ async def test_segments_have_their_finals_after_a_pause() -> None:
     assert [text for text, _ in finals] == ["book a room please", "for two"]
     assert finals[0][1] == pytest.approx(1.7, abs=0.15)  # the pause of 0.7 s after 1 s of speech
     assert finals[1][1] == pytest.approx(3.0, abs=0.15)  # at the end of the stream
+
+
+async def test_partials_come_every_half_second_of_audio_and_keep_their_id() -> None:
+    backing = Backing.scripted(["one two three four five six seven eight nine ten"])
+    async with Emulator(backing) as aws, transcribing(aws) as stream:
+
+        async def speak() -> None:
+            await say(stream, tone(2500) + silence(1000), real_time=True)
+            await stream.end()
+
+        speaking = asyncio.create_task(speak())
+        came, told = [], []
+        async for message in stream:
+            came.append(clock.now())
+            told += json.loads(message.payload)["Transcript"]["Results"]
+        await speaking
+    assert [result["IsPartial"] for result in told] == [True] * (len(told) - 1) + [False]
+    assert all(later - earlier == pytest.approx(0.5, abs=0.11) for earlier, later in pairwise(came[:-1]))
+    assert 5 <= len(told) <= 8
+    assert len({result["ResultId"] for result in told}) == 1
 
 
 async def test_there_is_no_port_on_virtual_time() -> None:

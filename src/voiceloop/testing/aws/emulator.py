@@ -190,6 +190,7 @@ class Emulator:
             "AWS_DEFAULT_REGION": region,
             "AWS_EC2_METADATA_DISABLED": "true",
             "NO_PROXY": unproxied,
+            "no_proxy": unproxied,
         }
 
     def _endpoints(self) -> Any:

@@ -12,8 +12,11 @@ from voiceloop.testing.aws.exchange import Caller, Refusal
 
 @define(eq=False)
 class Call:
-    """One request. ``status`` is None until the response begins; ``error`` is the code that it was refused or ended
-    with, in a stream too; ``faults`` are the kinds of the scripted faults that struck it."""
+    """One request. ``status`` is None until the response begins.
+
+    ``error``: the code that it was refused or ended with, in a stream too; "connection lost" when the caller left
+    before the end. ``faults``: the kinds of the scripted faults that struck it. ``over``: it has ended.
+    """
 
     service: str
     operation: str

@@ -51,7 +51,7 @@ class Head:
     """The head of a request: ``target`` is the raw path and query, header names are in lower case."""
 
     method: str
-    target: str
+    target: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
 
     @property
