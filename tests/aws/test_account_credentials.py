@@ -23,7 +23,7 @@ from voiceloop.aws.account import Access, Account, Credentials, Keys
 from voiceloop.aws.faults import fault_of
 from voiceloop.errors import ProviderError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 
-from .web import Asked, Told, web
+from .web import Asked, Authority, Told, tunnel, web
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -242,6 +242,37 @@ async def test_a_web_identity(pool: vl.Pool, bare_environment: Path, monkeypatch
     assert found.access_key == "STS1"
     assert asked_for[0]["Action"] == ["AssumeRoleWithWebIdentity"]
     assert asked_for[0]["WebIdentityToken"] == ["who-i-am"]
+
+
+@pytest.mark.parametrize("way", ["direct", "proxy"])
+async def test_a_token_service_is_only_trusted_with_a_certificate_for_its_host(
+    pool: vl.Pool,
+    bare_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    authority: Authority,
+    way: str,
+) -> None:
+    (bare_environment / "token").write_text("who-i-am")
+    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(bare_environment / "token"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.file))
+    asked_for: list[dict[str, list[str]]] = []
+    answer = sts(asked_for, datetime.now(UTC) + HOUR)
+    async with (
+        tunnel() as (proxy, tunnels),
+        web(answer, authority.elsewhere) as wrong,
+        web(answer, authority.server) as right,
+    ):
+        if way == "proxy":
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", wrong.url)
+        with pytest.raises(ProviderUnavailable, match="AWS_CA_BUNDLE"):
+            await find(pool)
+        assert asked_for == [], "it never saw the token"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", right.url)
+        async with vl.Pool() as later:
+            assert (await find(later)).access_key == "STS1"
+        assert bool(tunnels) is (way == "proxy")
 
 
 async def test_a_role_that_may_not_be_assumed_is_said(

@@ -21,7 +21,7 @@ from voiceloop.aws.faults import fault_of
 from voiceloop.rules.backoff import Backoff
 from voiceloop.testing.aws import Backing, Emulator
 
-from .web import Asked, Authority, Told, Web, until, web
+from .web import Asked, Authority, Told, Web, tunnel, until, web
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -173,6 +173,14 @@ async def test_an_untrusted_certificate_is_refused_and_not_tried_again(authority
         assert not served.asked
 
 
+async def test_a_certificate_for_another_host_is_refused(authority: Authority) -> None:
+    async with web(polly, authority.elsewhere) as served, vl.Pool() as pool:
+        account = Account("us-east-1", keys=Keys("a", "b"), ca_bundle=authority.file, endpoints={"": served.url})
+        with pytest.raises(errors.ProviderUnavailable, match="AWS_CA_BUNDLE"):
+            await speak(await account.access(pool))
+        assert not served.asked
+
+
 def one_after_another(*answers: Told) -> Answer:
     left: Iterator[Told] = iter(answers)
     return lambda asked: next(left)
@@ -309,34 +317,3 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(authority: Aut
         with pytest.raises(errors.ProviderUnavailable, match="HTTPS_PROXY") as failure:
             await speak(await account.access(pool))
         assert "hunter2" not in f"{failure.value} {failure.value.__cause__!r} {account!r}"
-
-
-@asynccontextmanager
-async def tunnel(allow: bool = True) -> AsyncIterator[tuple[str, list[str]]]:
-    """A proxy that opens tunnels (CONNECT), and where to."""
-    wanted: list[str] = []
-
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            sink.write(data)
-            await sink.drain()
-        sink.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        where = head.split(b" ")[1].decode()
-        if not allow:
-            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
-            writer.close()
-            return
-        wanted.append(where)
-        host, _, port = where.rpartition(":")
-        there, back = await asyncio.open_connection(host, int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await asyncio.gather(pump(reader, back), pump(there, writer), return_exceptions=True)
-        for each in (writer, back):
-            each.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", wanted

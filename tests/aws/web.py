@@ -33,7 +33,10 @@ class Told:
 
 
 class Authority:
-    """A certificate authority, whose certificate is in ``file``."""
+    """A certificate authority, whose certificate is in ``file``.
+
+    ``server`` has a certificate for this machine, ``elsewhere`` one for another.
+    """
 
     def __init__(self, folder: Path) -> None:
         made = trustme.CA()
@@ -41,6 +44,8 @@ class Authority:
         made.cert_pem.write_to_path(str(self.file))
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.issue_cert("127.0.0.1", "localhost").configure_cert(self.server)
+        self.elsewhere = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.issue_cert("elsewhere.example").configure_cert(self.elsewhere)
 
 
 @define(eq=False)
@@ -131,3 +136,34 @@ async def web(answer: Callable[[Asked], Told], tls: ssl.SSLContext | None = None
     async with server:
         yield served
         await served.stop()
+
+
+@asynccontextmanager
+async def tunnel(allow: bool = True) -> AsyncIterator[tuple[str, list[str]]]:
+    """A proxy that opens tunnels (CONNECT), and where to."""
+    wanted: list[str] = []
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+        sink.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        where = head.split(b" ")[1].decode()
+        if not allow:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+            writer.close()
+            return
+        wanted.append(where)
+        host, _, port = where.rpartition(":")
+        there, back = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pump(reader, back), pump(there, writer), return_exceptions=True)
+        for each in (writer, back):
+            each.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", wanted

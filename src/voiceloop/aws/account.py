@@ -177,8 +177,9 @@ class Access:
         # One caller asks the identity provider, the others take what it got.
         with clock.outside_work():
             async with self._signing_in:
-                if not self._prepared:
-                    await anyio.to_thread.run_sync(self.chain.preload_for_roles)
+                if self.chain.calls_aws and not self._prepared:
+                    tls = await self.tls()
+                    await anyio.to_thread.run_sync(self.chain.preload_roles, tls, self.proxy)
                     self._prepared = True
                 found = await self._resolve()
         if found is None:

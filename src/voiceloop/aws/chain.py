@@ -6,7 +6,8 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -156,10 +157,17 @@ class Chain:
             loader.load_service_model(service, "service-2", api_version=None)
             loader.load_service_model(service, "endpoint-rule-set-1", api_version=None)
 
-    def preload_for_roles(self) -> None:
-        """Read the models that the chain itself needs, if it assumes a role or signs in; blocks."""
-        if any(self.profile.get(name) for name in _ROLE_SETTINGS) or "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ:
-            self.preload("sts", "sso", "sso-oidc")
+    @property
+    def calls_aws(self) -> bool:
+        """Whether the chain may call AWS itself, to assume a role or to sign in."""
+        return any(self.profile.get(name) for name in _ROLE_SETTINGS) or "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ
+
+    def preload_roles(self, tls: ssl.SSLContext, proxy: Callable[[str], str | None]) -> None:
+        """Make ready for the chain's own calls: connections that check certificates, and models; blocks."""
+        from voiceloop.aws.connections import CheckedConfig
+
+        self.session.set_default_client_config(CheckedConfig(tls, proxy))
+        self.preload("sts", "sso", "sso-oidc")
 
     def keep_processes(self) -> None:
         """Have the profile's ``credential_process`` started here; botocore leaves it behind when it is cancelled."""

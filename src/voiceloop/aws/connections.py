@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -13,6 +14,7 @@ from weakref import WeakSet
 import aiohttp
 import anyio
 from aiobotocore.awsrequest import AioAWSResponse
+from aiobotocore.config import DEFAULT_HTTP_SESSION_CLS, AioConfig
 from attrs import define, field, frozen
 from botocore import exceptions
 from multidict import CIMultiDict
@@ -41,11 +43,11 @@ class Patience:
 class Connections:
     """What aiobotocore calls its HTTP session, on aiohttp.
 
-    aiobotocore's own makes a TLS context for each client on the event loop, does not check certificates behind a
-    proxy, and closes what was idle for 12 seconds.
+    aiobotocore's own makes a TLS context for each client on the event loop, does not check whose certificate it is
+    (nor any behind a proxy), and closes what was idle for 12 seconds.
     """
 
-    def __init__(self, tls: Any, proxy: Callable[[str], str | None], patience: Patience) -> None:
+    def __init__(self, tls: ssl.SSLContext, proxy: Callable[[str], str | None], patience: Patience) -> None:
         self._proxy = proxy
         self._patience = patience
         self._sockets: WeakSet[socket.socket] = WeakSet()
@@ -182,6 +184,23 @@ class _Use:
         while self._reserved and self._reserved[0][0] <= now:
             self._reserved.popleft()
         return int(sum(count for _, count in self._reserved))
+
+
+class CheckedConfig(AioConfig):  # type: ignore[misc]
+    """The configuration of clients that the credential chain makes for itself (STS, SSO), over checked connections.
+
+    aiobotocore's own connections take any trusted certificate, whatever host it is for.
+    """
+
+    def __init__(self, tls: ssl.SSLContext, proxy: Callable[[str], str | None]) -> None:
+        super().__init__(http_session_cls=lambda **_: Connections(tls, proxy, Patience()))
+
+    def merge(self, other_config: Any) -> Any:
+        """``other_config`` over this one, which aiobotocore would make without the connections of either."""
+        merged = super().merge(other_config)
+        given = getattr(other_config, "http_session_cls", DEFAULT_HTTP_SESSION_CLS)
+        merged.http_session_cls = self.http_session_cls if given is DEFAULT_HTTP_SESSION_CLS else given
+        return merged
 
 
 # In this order: a kind of error comes before its parents.
