@@ -119,7 +119,7 @@ class Http2:
 
     def taken(self, count: int) -> None:
         """Bytes of the window are consumed: the peer may send as many again."""
-        if count and not self.ended and self.reset is None:
+        if count:
             self._h2.acknowledge_received_data(count, self._stream)
 
     def give_up(self) -> None:
