@@ -193,7 +193,10 @@ class CheckedConfig(AioConfig):  # type: ignore[misc]
     """
 
     def __init__(self, tls: ssl.SSLContext, proxy: Callable[[str], str | None]) -> None:
-        super().__init__(http_session_cls=lambda **_: Connections(tls, proxy, Patience()))
+        super().__init__(
+            http_session_cls=lambda **_: Connections(tls, proxy, Patience()),
+            retries={"mode": "standard", "total_max_attempts": 2},  # somebody is waiting to speak
+        )
 
     def merge(self, other_config: Any) -> Any:
         """``other_config`` over this one, which aiobotocore would make without the connections of either."""
