@@ -114,6 +114,7 @@ class NovaSonicStream(StreamService):
             await _Connection.serve(self, exchange, record)
         finally:
             record.closed = clock.now()
+            record.ended = record.ended or "lost"
 
 
 def _model(path: str) -> str:
