@@ -147,13 +147,15 @@ def exception(name: str, text: str) -> Message:
 @define(eq=False)
 class Service(Wire):
     """The service on a wire in memory. ``refusals``: how the next connections are answered, (status, code, text), or
-    an error to raise; None is an answer of 200. ``deaf``: it hears and says nothing."""
+    an error to raise; None is an answer of 200. ``deaf``: how many connections
+    say nothing."""
 
     refusals: list[tuple[int, str, str] | ProviderError | None] = field(factory=list)
     delay: float = 0.0
     timeout: float = 15.0
     longest: float = 4 * 3600.0
     empty_events: bool = False
+    deaf: int = 0
     connections: list[Connection] = field(factory=list)
 
     @asynccontextmanager
@@ -231,7 +233,7 @@ class Connection(EventStream):
         self.bytes_since = anyio.current_time()
         self.chunks.append(message.payload)
         self.at.append(anyio.current_time())
-        results = self.ear.hear(message.payload)
+        results = self.ear.hear(message.payload) if self.number > self.service.deaf else []
         if results:
             self.add(event(results), self.service.delay)
         if self.service.empty_events:

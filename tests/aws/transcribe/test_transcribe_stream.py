@@ -343,6 +343,23 @@ async def test_an_outage_longer_than_audio_is_kept_ends_the_stream() -> None:
     assert c.texts == ["w1 w2."]
 
 
+@pytest.mark.parametrize("deaf", [1, 2])
+async def test_a_service_that_says_nothing_is_replaced(deaf: int) -> None:
+    async with call(Service(deaf=deaf)) as c:
+        await c.say(speech([utterance(70)]))
+        await c.until(lambda: c.finals)
+    assert c.words[0] == ("w1", 0, 250)
+    assert len(c.service.connections) == deaf + 1
+
+
+async def test_noise_without_a_word_ends_nothing_and_is_tried_ever_less() -> None:
+    async with call(Service(deaf=1000)) as c:
+        for _ in range(6):
+            await c.say(speech([utterance(100, ms=1000)]), size=2 * 1600)
+    assert c.failure is None
+    assert len(c.service.connections) < 10
+
+
 async def test_a_stream_that_ends_by_itself_goes_on() -> None:
     async with call() as c:
         await c.say(speech([utterance(2)]))

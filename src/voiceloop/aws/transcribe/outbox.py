@@ -26,6 +26,16 @@ class Outbox:
     _closed: bool = field(default=False, init=False)
     _failure: Exception | None = field(default=None, init=False)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come."""
+        return self._closed
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why, if it was no proper end."""
+        return self._failure
+
     def put(self, item: RecognizerItem) -> None:
         """Add an item."""
         last = self._waiting[-1] if self._waiting else None

@@ -10,7 +10,7 @@ import bisect
 
 from attrs import define, field
 
-from voiceloop.audio import AudioFormat, rms_dbfs
+from voiceloop.audio import AudioFormat, g711, rms_dbfs
 
 CHUNK_MS = 50.0
 """How much audio goes in one message. Source: Amazon Transcribe developer guide, streaming best practices."""
@@ -24,6 +24,12 @@ BURST_MS = 1000.0
 _INAUDIBLE = -60.0  # dBFS: nobody is recognized below
 _LEAD_IN_MS = 500.0  # of quiet before the first sound, when quiet audio is not sent again
 _MOST_SPANS = 1024
+_USAGE_MS = 5000.0  # of audio between two reports
+
+
+def level(pcm: bytes | memoryview, format: AudioFormat) -> float:
+    """How loud audio is, in dBFS."""
+    return rms_dbfs(pcm if format.encoding == "pcm16" else g711.decode(pcm, format.encoding))
 
 
 @define(eq=False)
@@ -58,6 +64,7 @@ class Sending:
     _first: int = field(default=0, init=False)  # the input sample with which _kept begins
     _cursor: int = field(default=0, init=False)  # the input sample to be sent next
     _sent: int = field(default=0, init=False)  # samples on this connection, silence included
+    _unreported: int = field(default=0, init=False)  # samples on all connections
     _starts: list[int] = field(factory=lambda: [0], init=False)  # spans by samples of the connection ...
     _spans: list[tuple[int, bool]] = field(factory=lambda: [(0, True)], init=False)  # ... input sample, runs on
 
@@ -93,15 +100,22 @@ class Sending:
         begin = self.format.bytes_of(self._cursor - self._first)
         self._span(runs=True)
         self._cursor += size
-        self._sent += size
+        self._count(size)
         return bytes(self._kept[begin : begin + self.format.bytes_of(size)])
 
     def silence(self, ms: float) -> bytes:
         """Silence to send that is no part of the input."""
         size = self.format.samples_in(ms)
         self._span(runs=False)
-        self._sent += size
+        self._count(size)
         return self.format.silence(size)
+
+    def report(self) -> float:
+        """Seconds of audio that were sent since the last report, when it is time for another one; else 0."""
+        if self.format.ms(self._unreported) < _USAGE_MS:
+            return 0.0
+        seconds, self._unreported = self._unreported / self.format.rate, 0
+        return seconds
 
     def restart(self) -> None:
         """A new connection: send what is kept again, but not the quiet with which it begins."""
@@ -115,6 +129,10 @@ class Sending:
         number = max(0, bisect.bisect_right(self._starts, at) - 1)
         sample, runs = self._spans[number]
         return round((sample + (at - self._starts[number] if runs else 0)) * 1000 / self.format.rate, 3)
+
+    def _count(self, samples: int) -> None:
+        self._sent += samples
+        self._unreported += samples
 
     def _span(self, *, runs: bool) -> None:
         if self._spans[-1][1] == runs:
@@ -132,12 +150,10 @@ class Sending:
 
     def _quiet(self) -> int:
         """How many samples at the start need not be sent again."""
-        if self.format.encoding != "pcm16":
-            return 0
         size = self.format.bytes_of(self.format.samples_in(CHUNK_MS))
         kept = memoryview(self._kept)[: self.format.bytes_of(self._cursor - self._first)]
         at = 0
-        while at < len(kept) and rms_dbfs(kept[at : at + size]) < _INAUDIBLE:
+        while at < len(kept) and level(kept[at : at + size], self.format) < _INAUDIBLE:
             at += size
         quiet = self.format.samples(min(at, len(kept))) - self.format.samples_in(_LEAD_IN_MS)
         return max(0, quiet)

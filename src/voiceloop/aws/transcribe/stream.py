@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import anyio
-from attrs import define
 
 from voiceloop import clock
-from voiceloop.audio import AudioFormat
 from voiceloop.aws.account import Access
-from voiceloop.aws.faults import fault_of
 from voiceloop.aws.transcribe.continuity import Hearing
+from voiceloop.aws.transcribe.keeping import Age, Attention, Deaf, Persistence
 from voiceloop.aws.transcribe.outbox import Outbox
 from voiceloop.aws.transcribe.results import read
 from voiceloop.aws.transcribe.sending import RING_MS, Pace, Sending
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest
 from voiceloop.errors import ProviderError, ProviderTimeout, ProviderUnavailable, SessionClosed, VoiceloopError
 from voiceloop.interfaces import Listening, RecognizerItem, RecognizerUsage, Resources
-from voiceloop.rules.backoff import Backoff
 
 if TYPE_CHECKING:
     from voiceloop.aws.transcribe.recognizer import Transcribe
@@ -37,21 +34,13 @@ _DEADLINES = Deadlines(send=5.0)
 _RESPONSE = 10.0  # s until the service has accepted the request
 _GOODBYE = 0.5  # s to end a stream politely
 
-# A stream ends 15 s after the last audio, and after 4 hours.
-# Sources: Amazon Transcribe developer guide, "Guidelines and quotas"; the service's own words at 15 s.
+# A stream ends 15 s after the last audio, in the service's own words then.
 _KEEP_ALIVE = 5.0
 _PAUSE = 1.0  # s without audio, after which silence in real time brings the final of what was said
 _SILENCE_MS = 100.0
 _FINISH_MS, _FINISH_MOST_MS = 2000.0, 10_000.0  # of such silence, and as long as a segment is unfinished
-_OLD, _TOO_OLD = 13_800.0, 14_340.0  # s: from the first on, the next quiet moment; at the second, whatever goes on
-_BEFORE_EXPIRY = 300.0, 60.0  # s before credentials end, the same two
-_YOUNG = 60.0  # s in which no connection is old
 
 _PIECE_MS = 100.0  # audio is taken in pieces of that size when it must wait
-_USAGE_MS = 5000.0  # of audio between two reports
-_PROVEN, _PROVEN_IN_SILENCE = 30.0, 1.0  # s after which a connection counts as one that worked
-_OPENING, _REOPENING = Backoff(attempts=5), Backoff(most=2.0, attempts=1000)
-_OUTAGE = 25.0  # s without a word from the service, after which a stream that stood is given up: audio is kept for 30
 
 
 @asynccontextmanager
@@ -68,28 +57,6 @@ async def open_stream(recognizer: Transcribe, resources: Resources) -> AsyncIter
             await asyncio.wait((keeper,))
 
 
-@define(eq=False)
-class _Age:
-    """When a connection has to make room for a new one, on the clock."""
-
-    opened: float
-    old: float
-    too_old: float
-
-    @classmethod
-    def of(cls, lives: float | None) -> _Age:
-        """A connection that begins now, with credentials that live for so many seconds more (None: for ever)."""
-        old, too_old = _OLD, _TOO_OLD
-        if lives is not None:
-            old, too_old = min(old, lives - _BEFORE_EXPIRY[0]), min(too_old, lives - _BEFORE_EXPIRY[1])
-        now = clock.now()
-        return cls(now, now + max(old, _YOUNG), now + max(too_old, _YOUNG))
-
-    def over(self, *, quiet: bool) -> bool:
-        """Whether it is time. ``quiet``: no segment of speech would be torn."""
-        return clock.now() >= (self.old if quiet else self.too_old)
-
-
 class _Stream(Listening):
     """See :class:`Listening`. One task (:meth:`run`) keeps a connection open; two within it send and receive."""
 
@@ -97,36 +64,37 @@ class _Stream(Listening):
         self._recognizer = recognizer
         self._access = access
         self._session_id = str(UUID(clock.new_id()))
-        self._format: AudioFormat = recognizer.input
         self._pace = Pace(recognizer.pace)
-        self._sending = Sending(self._format)
+        self._sending = Sending(recognizer.input)
         self._hearing = Hearing(self._sending, recognizer.spoken_language, finals_only=recognizer.pii == "redact")
+        self._attention = Attention(recognizer.input)
+        self._persistence = Persistence()
         self._out = Outbox()
-        self._failure: Exception | None = None
         self._ready, self._filled, self._room = anyio.Event(), anyio.Event(), anyio.Event()
-        self._unreported_ms = 0.0
-        self._failed, self._failing_since = 0, 0.0
-        self._over = False
 
     # ------------------------------------------------------------ Listening
 
     async def send_audio(self, pcm: bytes) -> None:
         """Take audio; waits when it comes faster than the pace, or when 30 s of it wait for a connection."""
-        most = self._format.bytes_of(self._format.samples_in(_PIECE_MS))
-        self._format.samples(pcm)
+        audio = self._recognizer.input
+        audio.samples(pcm)
+        most = audio.bytes_of(audio.samples_in(_PIECE_MS))
         for at in range(0, len(pcm), most):
             piece = pcm[at : at + most]
-            ms = self._format.ms(self._format.samples(piece))
-            ahead = self._pace.admit(ms, clock.now())
-            if ahead and not self._over:
-                await anyio.sleep(ahead)
-            while not self._over and self._sending.waiting_ms + ms > RING_MS:
-                self._room = anyio.Event()
-                await self._room.wait()
-            if self._over:
-                raise self._failure or SessionClosed("the stream is closed", doing="sending audio")
+            await self._admitted(audio.ms(audio.samples(piece)))
+            if self._out.closed:
+                raise self._out.failure or SessionClosed("the stream is closed", doing="sending audio")
             self._sending.add(piece)
             self._filled.set()
+
+    async def _admitted(self, ms: float) -> None:
+        """Wait until there is time and room for so much audio, or none will be needed."""
+        ahead = self._pace.admit(ms, clock.now())
+        if ahead and not self._out.closed:
+            await anyio.sleep(ahead)
+        while not self._out.closed and self._sending.waiting_ms + ms > RING_MS:
+            self._room = anyio.Event()
+            await self._room.wait()
 
     def __aiter__(self) -> AsyncIterator[RecognizerItem]:
         return self._out
@@ -136,8 +104,8 @@ class _Stream(Listening):
     async def opened(self) -> None:
         """Wait for the first connection. Raises why there is none."""
         await self._ready.wait()
-        if self._failure is not None:
-            raise self._failure
+        if self._out.failure is not None:
+            raise self._out.failure
 
     async def run(self) -> None:
         """Keep a connection open until cancelled, or until a new one would not help."""
@@ -146,32 +114,20 @@ class _Stream(Listening):
                 opened = clock.now()
                 try:
                     await self._connection()
+                except Deaf:
+                    pass
                 except ProviderError as error:
-                    await self._pause(error, opened)
+                    stood, chance = self._ready.is_set(), clock.random()
+                    await anyio.sleep(self._persistence.wait(error, opened, clock.now(), stood=stood, chance=chance))
+                self._attention.restart()
                 self._hearing.restart()
                 self._sending.restart()
         except Exception as failure:  # noqa: BLE001 - whoever reads or sends is told
-            self._failure = failure
+            self._out.close(failure)
         finally:
-            self._over = True
-            self._out.close(self._failure)
+            self._out.close()
             for event in (self._ready, self._filled, self._room):
                 event.set()
-
-    async def _pause(self, error: ProviderError, opened: float) -> None:
-        """Wait as long as is wise before the next connection. Raises ``error`` if that would not help."""
-        if not _helps(error):
-            raise error
-        silence = isinstance(error, ProviderTimeout) and fault_of(error) is not None  # the service had no audio
-        if clock.now() - opened >= (_PROVEN_IN_SILENCE if silence else _PROVEN):
-            self._failed = 0
-        self._failed += 1
-        if self._failed == 1:
-            self._failing_since = clock.now()
-        delay = (_REOPENING if self._ready.is_set() else _OPENING).delay(self._failed, clock.random())
-        if delay is None or clock.now() + delay - self._failing_since > _OUTAGE:
-            raise error
-        await anyio.sleep(delay)
 
     async def _connection(self) -> None:
         """One connection, until it is old. Raises ProviderError when it broke."""
@@ -183,7 +139,7 @@ class _Stream(Listening):
             headers=self._recognizer.headers(self._session_id),
         )
         expires = (await self._access.credentials()).expires
-        age = _Age.of((expires - clock.utcnow()).total_seconds() if expires is not None else None)
+        age = Age.of(clock.now(), (expires - clock.utcnow()).total_seconds() if expires is not None else None)
         async with self._access.stream(request, _DEADLINES) as stream:
             await _accepted(stream)
             self._ready.set()
@@ -194,10 +150,10 @@ class _Stream(Listening):
                 with anyio.move_on_after(_GOODBYE, shield=True), contextlib.suppress(ProviderError):
                     await stream.end()
 
-    async def _send(self, stream: EventStream, age: _Age) -> None:
+    async def _send(self, stream: EventStream, age: Age) -> None:
         """Send audio, and silence where there is none, until the connection is old."""
         silent_ms = math.inf  # silence sent since the last audio
-        while not age.over(quiet=not self._hearing.open):
+        while not age.over(clock.now(), quiet=not self._hearing.open):
             patience = _patience(silent_ms, unfinished=self._hearing.open)
             if pcm := self._sending.chunk() or await self._more(patience) or self._sending.chunk(rest=True):
                 silent_ms = 0.0
@@ -206,10 +162,9 @@ class _Stream(Listening):
                 silent_ms += _SILENCE_MS
             await stream.send(Message(_AUDIO, pcm))
             self._room.set()
-            self._unreported_ms += self._format.ms(self._format.samples(pcm))
-            if self._unreported_ms >= _USAGE_MS:
-                self._out.put(RecognizerUsage({"seconds": round(self._unreported_ms / 1000, 3)}))
-                self._unreported_ms = 0.0
+            if seconds := self._sending.report():
+                self._out.put(RecognizerUsage({"seconds": round(seconds, 3)}))
+            self._attention.sent(pcm, clock.now())
 
     async def _more(self, patience: float) -> bytes:
         """The next whole chunk; empty when none came for ``patience`` seconds."""
@@ -224,9 +179,10 @@ class _Stream(Listening):
     async def _receive(self, stream: EventStream) -> None:
         """Take what the service says until it ends the stream, which it must not."""
         async for message in stream:
+            self._attention.heard()
             if message.name == "TranscriptEvent":
                 for item in self._hearing.take(read(message.payload)):
-                    self._failed = 0
+                    self._persistence.works()
                     self._out.put(item)
         raise ProviderUnavailable("ended the stream", provider=PROVIDER, doing="listening", retryable=True)
 
@@ -236,12 +192,6 @@ def _patience(silent_ms: float, *, unfinished: bool) -> float:
     if silent_ms < (_FINISH_MOST_MS if unfinished else _FINISH_MS):
         return _SILENCE_MS / 1000 if silent_ms else _PAUSE
     return _KEEP_ALIVE
-
-
-def _helps(error: ProviderError) -> bool:
-    """Whether a new connection can go better."""
-    fault = fault_of(error)
-    return error.retryable or (fault is not None and fault.remedy == "renew credentials")
 
 
 async def _accepted(stream: EventStream) -> None:
