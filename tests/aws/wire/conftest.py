@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -47,4 +48,8 @@ async def pool() -> AsyncIterator[Pool]:
     before = sockets()
     async with Pool() as pool:
         yield pool
+    for _ in range(50):
+        if not sockets() - before:
+            return
+        await asyncio.sleep(0.01)  # the servers of a test close theirs in their own time
     assert not sockets() - before
