@@ -257,12 +257,15 @@ def test_a_use_has_one_result() -> None:
 
 
 def test_audio_may_be_refused_while_a_tool_is_pending() -> None:
-    protocol = Protocol(NOVA_2, audio_while_tool_pending=False)
+    protocol = Protocol(NOVA_2)
     feed(protocol, TALKING)
     protocol.tools.offered("use")
+    protocol.tools.deafen("use")
     feed(protocol, tool_result("r", "use", "{}"))
     feed(protocol, [audio_input(PCM)])
     protocol.tools.offered("use2")
+    feed(protocol, [audio_input(PCM)])
+    protocol.tools.deafen("use2")
     with pytest.raises(Invalid, match=GENERIC):
         feed(protocol, [audio_input(PCM)])
 

@@ -197,7 +197,9 @@ async def test_audio_may_end_the_stream_while_a_tool_is_pending() -> None:
         await client.speak(600)
         await client.quiet(500)
         await client.until("toolUse")
-        await client.quiet(20)
+        await client.quiet(260)
+        assert not client.over.is_set()
+        await client.quiet(100)
         assert await client.ended() == "Invalid input request, please fix your input and try again."
 
 

@@ -44,25 +44,35 @@ def conversation_of(history: list[History]) -> Conversation:
 
 
 @define(eq=False)
+class Results:
+    """Which utterances wait for results of tools, and what has come. ``owed``: an answer is due."""
+
+    waiting: list[Utterance] = field(factory=list)
+    answered: set[str] = field(factory=set)
+    owed: bool = False
+
+    def settle(self) -> None:
+        """Owe an answer to utterances whose results have all come."""
+        ready = [one for one in self.waiting if self.answered.issuperset(one.uses)]
+        self.waiting = [one for one in self.waiting if one not in ready]
+        self.owed = self.owed or bool(ready)
+
+
+@define(eq=False)
 class Conductor:
-    """Runs one prompt. ``spawn`` starts a task of the connection; ``instructions`` is the system prompt."""
+    """Runs one prompt. ``spawn`` starts a task of the connection; ``chance`` decides about instability."""
 
     _parts: Parts
-    _prompt: PromptStarted
     _hearing: Hearing
-    _instructions: str
     _spawn: Callable[[Callable[..., Awaitable[None]]], None]
     _flush_s: float
     _chance: random.Random
     _in: MemoryObjectSendStream[Happening] = field(init=False)
     _out: MemoryObjectReceiveStream[Happening] = field(init=False)
     _live: list[Utterance] = field(factory=list)
-    _waiting: list[Utterance] = field(factory=list)
-    _answered: set[str] = field(factory=set)
+    _results: Results = field(factory=Results)
     _late: list[tuple[str, str]] = field(factory=list)
     _turn: int = 0
-    _owed: bool = False
-    _typed: list[str] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self._in, self._out = anyio.create_memory_object_stream[Happening](_MOST_WAITING)
@@ -143,7 +153,7 @@ class Conductor:
         cut = [utterance for utterance in self._live if not utterance.done.is_set()]
         for utterance in cut:
             await utterance.cut()
-        self._waiting += [one for one in cut if one.uses and one not in self._waiting]
+        self._results.waiting += [one for one in cut if one.uses and one not in self._results.waiting]
         self._live.clear()
         sentences = [one for utterance in cut for one in utterance.sentences if not one.final]
         if sentences:
@@ -168,8 +178,8 @@ class Conductor:
 
     async def _answer(self) -> None:
         """Answer the user; a model that is silent while it waits for tools answers after their results."""
-        if self._parts.profile.tools == "silent" and self._waiting:
-            self._owed = True
+        if self._parts.profile.tools == "silent" and self._results.waiting:
+            self._results.owed = True
             return
         self._start(first=True)
 
@@ -177,14 +187,16 @@ class Conductor:
         profile = self._parts.profile
         if profile.instability and self._chance.random() < profile.instability:
             raise StreamFailure("ValidationException", INSTABILITY)
-        self._owed = False
+        self._results.owed = False
         self._turn += 1
-        forced = self._forced() if first else ()
-        tools = [spec for spec in self._prompt.tools if not forced or spec.name in forced]
+        record, parts = self._parts.record, self._parts
+        assert record.prompt is not None
+        forced = _forced(record.prompt) if first else ()
+        tools = [spec for spec in record.prompt.tools if not forced or spec.name in forced]
         request = ReasonerRequest(
-            self._parts.conversation.view(self._parts.reasoner.capabilities.history),
-            self._parts.resources,
-            self._instructions,
+            parts.conversation.view(parts.reasoner.capabilities.history),
+            parts.resources,
+            "\n\n".join(block.text for block in record.system),
             tuple(Tool(spec.name, spec.description, spec.schema, _elsewhere) for spec in tools),
         )
         utterance = Utterance(self._parts, self._turn, request, forced)
@@ -195,15 +207,6 @@ class Conductor:
 
         self._spawn(run)
 
-    def _forced(self) -> tuple[str, ...]:
-        match self._prompt.choice:
-            case "any":
-                return tuple(spec.name for spec in self._prompt.tools)
-            case (_, name):
-                return (name,)
-            case _:
-                return ()
-
     async def _expect(self) -> None:
         await self._hearing.expect(self._parts.reasoner, self._parts.conversation.view())
 
@@ -211,12 +214,12 @@ class Conductor:
 
     def _generated(self, utterance: Utterance) -> None:
         if utterance.uses:
-            self._waiting.append(utterance)
+            self._results.waiting.append(utterance)
         self._in.send_nowait(Generated())
 
     def _tool_answered(self, use: str, content: str) -> None:
         result, error = _unwrapped(content)
-        self._answered.add(use)
+        self._results.answered.add(use)
         self._parts.conversation.tool_result(use, result, error)
         for known in self._parts.record.uses:
             if known.use == use:
@@ -224,12 +227,10 @@ class Conductor:
 
     async def _go_on(self) -> None:
         """Speak on, once every result that an utterance waits for has come and nothing else is being written."""
-        ready = [one for one in self._waiting if self._answered.issuperset(one.uses)]
-        self._waiting = [one for one in self._waiting if one not in ready]
-        self._owed = self._owed or bool(ready)
+        self._results.settle()
         writing = any(not one.generated and not one.done.is_set() for one in self._live)
-        held = self._parts.profile.tools == "silent" and self._waiting
-        if self._owed and not writing and not held:
+        held = self._parts.profile.tools == "silent" and self._results.waiting
+        if self._results.owed and not writing and not held:
             self._start(first=False)
 
     # ------------------------------------------------------------ the end
@@ -244,6 +245,17 @@ class Conductor:
             await utterance.cut()
         await self._send_late()
         await self._parts.output.end()
+
+
+def _forced(prompt: PromptStarted) -> tuple[str, ...]:
+    """The tools of which one must be called at the start of a response."""
+    match prompt.choice:
+        case "any":
+            return tuple(spec.name for spec in prompt.tools)
+        case (_, name):
+            return (name,)
+        case _:
+            return ()
 
 
 async def _elsewhere(**_: Any) -> str:

@@ -101,7 +101,7 @@ def refusal(failure: StreamFailure, *, as_list: bool = False) -> Refusal:
 def chunk(name: str, body: Mapping[str, Any]) -> Message:
     """One output event as a message."""
     event = json.dumps({"event": {name: body}}).encode()
-    payload = json.dumps({"bytes": base64.b64encode(event).decode()}).encode()
+    payload = b'{"bytes":"%b"}' % base64.b64encode(event)
     headers = {":message-type": "event", ":event-type": "chunk", ":content-type": "application/json"}
     return Message(headers, payload)
 

@@ -90,12 +90,16 @@ class NovaProfile:
     ``interrupt_ms``: speech that interrupts a reply. ``speed``: audio is sent so many times faster than it plays, in
     events of ``event_ms``.
 
-    ``tools``: "talks" says what the reasoner wrote beside its calls, "silent" says nothing until the results came;
-    ``filler`` is spoken after tool uses. ``audio_while_tool_pending``: False refuses it. ``double_encoded``: the
-    arguments are JSON in a JSON string. ``instability``: the chance, from 0 to 1, that a reply fails with "System
-    instability detected", from ``seed``. ``blocked``: phrases that content filters refuse in any text of the caller.
-    ``undocumented``: events that no document has are sent too. ``turns``: what hears the user speak; by default loud
-    sound. ``multi_error``: texts of errors come as a list. ``transcript_wait``: seconds to wait for the recognizer.
+    ``tools``: "talks" says what the reasoner wrote beside its calls, "silent" says nothing until the results came.
+    ``filler`` is spoken after tool uses. ``audio_while_tool_pending``: False refuses it, from ``audio_grace`` seconds
+    after the tool use on, since some is on its way. ``double_encoded``: the arguments are JSON in a JSON string.
+
+    ``instability``: the chance, from 0 to 1, that a reply fails with "System instability detected", from ``seed``.
+    ``blocked``: phrases that content filters refuse in any text of the caller. ``undocumented``: events that no
+    document has are sent too. ``turns``: what hears the user speak, in the place of the backing's. ``multi_error``:
+    texts of errors come as a list. ``transcript_wait``: seconds to wait for the recognizer.
+
+    Raises BadInput for values that make no sense.
     """
 
     barge_in: BargeIn = "c"
@@ -105,6 +109,7 @@ class NovaProfile:
     tools: Literal["talks", "silent"] = "talks"
     filler: str | None = None
     audio_while_tool_pending: bool = True
+    audio_grace: float = 0.3
     double_encoded: bool = False
     endpoint_ms: Mapping[str, float] = field(factory=_measured)
     interrupt_ms: float = 250.0

@@ -77,19 +77,22 @@ class Block:
 
 @define
 class Tools:
-    """Which tool uses wait for a result, and which have one. ``offered`` is told of each use."""
+    """Which tool uses wait for a result, and during which of them audio is refused."""
 
     pending: set[str] = field(factory=set)
-    answered: set[str] = field(factory=set)
+    deaf: set[str] = field(factory=set)
 
     def offered(self, use: str) -> None:
         """The service asked for the use of a tool."""
         self.pending.add(use)
 
+    def deafen(self, use: str) -> None:
+        """Refuse audio until its result comes."""
+        self.deaf.add(use)
+
     def answer(self, use: str) -> None:
         """Its result came."""
         self.pending.discard(use)
-        self.answered.add(use)
 
 
 @define
@@ -123,11 +126,10 @@ class Messages:
 
 @define
 class Protocol:
-    """Takes the caller's events one by one. ``audio_while_tool_pending``, ``blocked``: see NovaProfile."""
+    """Takes the caller's events one by one. ``blocked``: see NovaProfile. ``tools`` must be told of each tool use."""
 
     model: str
     limits: NovaLimits = field(factory=NovaLimits)
-    audio_while_tool_pending: bool = True
     blocked: tuple[str, ...] = ()
     tools: Tools = field(factory=Tools, init=False)
     stage: Stage = field(default=Stage.NEW, init=False)
@@ -265,7 +267,7 @@ class Protocol:
         if self._block is not None and self._block.kind == "TEXT":
             raise Invalid(texts.HISTORY_FIRST)
         block, content = self._data(body, self._audio, "AUDIO")
-        require(self.audio_while_tool_pending or not self.tools.pending)
+        require(not self.tools.deaf & self.tools.pending)
         pcm = texts.decode_base64(content)
         require(len(pcm) % 2 == 0)
         block.count += bool(pcm)

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import ClassVar
 
 import anyio
@@ -195,7 +196,7 @@ class _Connection:
     async def serve(cls, service: NovaSonicStream, exchange: Exchange, record: NovaConnection) -> None:
         """Serve until the stream is over. Raises Refusal, UncleanEnd, ConnectionLost and bugs, bare."""
         profile = service.struck()
-        protocol = Protocol(record.model, service.limits, profile.audio_while_tool_pending, profile.blocked)
+        protocol = Protocol(record.model, service.limits, profile.blocked)
         async with anyio.create_task_group() as group, AsyncExitStack() as stack:
             watch = _Watch(service.timers, service.stage.timers.of)
             connection = cls(service, exchange, record, group, stack, profile, protocol, watch)
@@ -354,14 +355,23 @@ class _Connection:
             Playback(),
             conversation_of(record.history),
             record,
-            self._protocol.tools.offered,
+            self._offered,
             stage.backing.first_token,
         )
-        instructions = "\n\n".join(block.text for block in record.system)
         flush = self._watch.of(self._watch.timers.flush)
         chance = random.Random(f"{profile.seed}/{record.number}")
-        conductor = Conductor(parts, record.prompt, hearing, instructions, self._spawn, flush, chance)
+        conductor = Conductor(parts, hearing, self._spawn, flush, chance)
         return _Prompt(conductor, hearing, output, parts.playback)
+
+    def _offered(self, use: str) -> None:
+        """A tool use goes out. A model that takes no audio until its result comes refuses it a moment later."""
+        self._protocol.tools.offered(use)
+        if not self._profile.audio_while_tool_pending:
+            self._spawn(partial(self._deafen, use))
+
+    async def _deafen(self, use: str) -> None:
+        await anyio.sleep(self._profile.audio_grace)
+        self._protocol.tools.deafen(use)
 
     async def _conduct(self) -> None:
         assert self._prompt is not None

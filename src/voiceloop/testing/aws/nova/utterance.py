@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 
 import anyio
@@ -147,33 +147,38 @@ class Utterance:
     # ------------------------------------------------------------ writing
 
     async def _generate(self) -> None:
-        parts, rest = self._parts, ""
+        parts, profile = self._parts, self._parts.profile
         await anyio.sleep(parts.first_token)
-        async with parts.reasoner.reply(self._request) as items:
-            written = items if parts.profile.tools == "talks" else _silent_with_tools(items)
-            async with _Speaker(self, parts.output, _CUT.get(parts.profile.barge_in, "PARTIAL_TURN")) as speaker:
-                forced = self._forced
-                async for item in written:
-                    if forced and isinstance(item, TextDelta):
-                        await self._use(ToolCall("", forced[0], {}))
-                        rest = ""
-                        break
-                    match item:
-                        case TextDelta(text):
-                            rest += text
-                            while found := _SENTENCE.match(rest):
-                                rest = rest[found.end() :]
-                                await speaker.say(found[1])
-                        case ToolCall():
-                            forced = ()
-                            await speaker.say(rest)
-                            rest = ""
-                            await speaker.pause()
-                            await self._use(item)
-                await speaker.say(rest)
-                if self.uses and parts.profile.filler is not None and parts.profile.tools == "talks":
-                    await speaker.say(parts.profile.filler)
-                await speaker.pause("PARTIAL_TURN" if self.uses else "END_TURN")
+        cut = _CUT.get(profile.barge_in, "PARTIAL_TURN")
+        async with (
+            parts.reasoner.reply(self._request) as items,
+            aclosing(_written(items, silent=profile.tools == "silent")) as written,
+            _Speaker(self, parts.output, cut) as speaker,
+        ):
+            await self._follow(written, speaker)
+            if self.uses and profile.filler is not None and profile.tools == "talks":
+                await speaker.say(profile.filler)
+            await speaker.pause("PARTIAL_TURN" if self.uses else "END_TURN")
+
+    async def _follow(self, written: AsyncIterator[ReasonerItem], speaker: _Speaker) -> None:
+        """Speak sentences and ask for tools as they are written."""
+        rest = ""
+        async for item in written:
+            match item:
+                case TextDelta() if self._forced and not self.uses:
+                    await self._use(ToolCall("", self._forced[0], {}))
+                    return
+                case TextDelta(text):
+                    rest += text
+                    while found := _SENTENCE.match(rest):
+                        rest = rest[found.end() :]
+                        await speaker.say(found[1])
+                case ToolCall():
+                    await speaker.say(rest)
+                    rest = ""
+                    await speaker.pause()
+                    await self._use(item)
+        await speaker.say(rest)
 
     async def _use(self, call: ToolCall) -> None:
         parts = self._parts
@@ -207,19 +212,20 @@ class Utterance:
         form = AudioFormat(parts.output.rate)
         size = form.bytes_of(form.samples_in(parts.profile.event_ms))
         total = 0.0
-        async for pcm in self._synthesized(sentence.text, form, size):
-            await self._pace()
-            ms = form.ms(len(pcm) // 2)
-            start, sentence.end = parts.playback.add(ms)
-            sentence.start = start if sentence.start is None else sentence.start
-            self._reply.at = clock.now() if self._reply.at is None else self._reply.at
-            self._spoken_ms += ms
-            total += ms
-            await parts.output.pcm(block, pcm)
+        async with aclosing(self._synthesized(sentence.text, form, size)) as pieces:
+            async for pcm in pieces:
+                await self._pace()
+                ms = form.ms(len(pcm) // 2)
+                start, sentence.end = parts.playback.add(ms)
+                sentence.start = start if sentence.start is None else sentence.start
+                self._reply.at = clock.now() if self._reply.at is None else self._reply.at
+                self._spoken_ms += ms
+                total += ms
+                await parts.output.pcm(block, pcm)
         sentence.sent = True
         await parts.output.usage(usage(spoken_ms=total))
 
-    async def _synthesized(self, text: str, form: AudioFormat, size: int) -> AsyncIterator[bytes]:
+    async def _synthesized(self, text: str, form: AudioFormat, size: int) -> AsyncGenerator[bytes, None]:
         parts = self._parts
         convert = converter(parts.synthesizer.capabilities.output, form)
         clause = Clause(text, "sentence", first=len(self.sentences) == 1)
@@ -304,10 +310,13 @@ class _Speaker:
             await self._stack.aclose()
 
 
-async def _silent_with_tools(items: AsyncIterator[ReasonerItem]) -> AsyncIterator[ReasonerItem]:
-    """Nothing of a reply that calls tools but the calls."""
-    written = [item async for item in items]
-    silent = any(isinstance(item, ToolCall) for item in written)
-    for item in written:
-        if not (silent and isinstance(item, TextDelta)):
+async def _written(items: AsyncIterator[ReasonerItem], *, silent: bool) -> AsyncGenerator[ReasonerItem, None]:
+    """What the reasoner writes; if ``silent``, of a reply that calls tools nothing but the calls."""
+    if not silent:
+        async for item in items:
             yield item
+        return
+    written = [item async for item in items]
+    calls = [item for item in written if isinstance(item, ToolCall)]
+    for item in calls or written:
+        yield item
