@@ -153,7 +153,9 @@ async def test_a_stream_lasts_four_hours() -> None:
     ],
 )
 async def test_faults_end_the_stream(kind: str, error: type[ProviderError]) -> None:
-    async with emulator(faults=[Fault(kind, at=1)]) as aws, transcribing(aws) as stream:
+    fault = Fault(kind, at=1)
+    async with emulator(faults=[fault]) as aws, transcribing(aws) as stream:
+        assert aws.faults.left == (fault,)
         await say(stream, tone(1000) + silence(1000))
         await stream.end()
         got = []
@@ -162,6 +164,7 @@ async def test_faults_end_the_stream(kind: str, error: type[ProviderError]) -> N
                 got += [message]
         assert len(got) == 1
         assert aws.calls[0].faults == [kind]
+        assert aws.faults.left == ()
 
 
 @pytest.mark.parametrize("kind", ["split", "drip", "goaway"])
@@ -204,6 +207,26 @@ async def test_credentials_expire_in_an_open_stream() -> None:
             await say(stream, silence(1000), real_time=True)
             await results(stream)
         assert fault_of(caught.value).code == "ExpiredTokenException"  # type: ignore[union-attr]
+
+
+async def test_the_deadline_of_the_response_begins_with_the_first_message() -> None:
+    from voiceloop.testing.aws.transcribe import Transcription
+
+    class Silent(Transcription):
+        async def serve(self, exchange: Any) -> None:
+            await anyio.sleep_forever()
+
+    async with (
+        emulator(services=lambda stage: [Silent(stage)]) as aws,
+        transcribing(aws, deadlines=Deadlines(headers=20)) as stream,
+    ):
+        waiting = asyncio.create_task(stream.response())
+        await anyio.sleep(300)
+        await say(stream, silence(100))
+        began = clock.now()
+        with pytest.raises(ProviderTimeout):
+            await waiting
+        assert clock.now() - began == pytest.approx(20)
 
 
 async def test_who_leaves_early_is_noticed() -> None:

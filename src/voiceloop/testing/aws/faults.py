@@ -154,6 +154,11 @@ class Faults:
         """Take back all that have not struck."""
         self._armed.clear()
 
+    @property
+    def left(self) -> tuple[Fault, ...]:
+        """Those that have not struck as often as they should; faults without a number of times are not among them."""
+        return tuple(armed.fault for armed in self._armed if 0 < armed.left < math.inf)
+
     def take(self, operation: str, kind: str) -> Fault | None:
         """For a service: the profile ``kind`` if it is due for ``operation``, counted as having struck."""
         for armed in self._armed:

@@ -85,6 +85,21 @@ class MemoryWire(Wire):
 
 
 @define(eq=False)
+class _Answer:
+    """What the service has sent, and how that ended: properly, or with the connection."""
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(factory=dict)
+    coming: deque[Chunk] = field(factory=deque)
+    ended: bool = False
+    lost: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.ended or self.lost
+
+
+@define(eq=False)
 class _Link(EventStream):
     """Both directions of one stream, as its caller sees it."""
 
@@ -92,12 +107,9 @@ class _Link(EventStream):
     request: StreamRequest
     deadlines: Deadlines
     sent: deque[Message] = field(factory=deque)
-    coming: deque[Chunk] = field(factory=deque)
-    status: int | None = None
-    headers: Mapping[str, str] = field(factory=dict)
+    answer: _Answer = field(factory=_Answer)
+    begun: bool = False
     ending: bool = False
-    ended: bool = False
-    lost: bool = False
     left: bool = False
     changed: anyio.Event = field(factory=anyio.Event)
     _broken: Callable[[], ProviderError] | None = None
@@ -111,7 +123,7 @@ class _Link(EventStream):
 
     def lose(self) -> None:
         """Nothing more comes from the service."""
-        self.lost = self.lost or not self.ended
+        self.answer.lost = self.answer.lost or not self.answer.ended
         self.notify()
 
     def leave(self) -> None:
@@ -120,9 +132,12 @@ class _Link(EventStream):
         self.notify()
 
     async def send(self, message: Message) -> None:
-        await self._until(lambda: len(self.sent) < _MOST_SENT or self._over, self.deadlines.send, "sending an event")
-        if self._over:
+        await self._until(
+            lambda: len(self.sent) < _MOST_SENT or self.answer.over, self.deadlines.send, "sending an event"
+        )
+        if self.answer.over:
             raise self._failure()
+        self.begun = True
         self.sent.append(message)
         self.notify()
 
@@ -131,13 +146,13 @@ class _Link(EventStream):
         self.notify()
 
     async def response(self) -> Mapping[str, str]:
-        await self._until(
-            lambda: self.status is not None or self.lost, self.deadlines.headers, "waiting for the response"
-        )
-        if self.status == 200:
-            return self.headers
-        if self.status is not None:
-            await self._until(lambda: self._over, self.deadlines.headers, "reading the response")
+        doing = "waiting for the response"
+        await self._until(lambda: self.begun or self.ending or self._answered, None, doing)
+        await self._until(lambda: self._answered, self.deadlines.headers, doing)
+        if self.answer.status == 200:
+            return self.answer.headers
+        if self.answer.status is not None:
+            await self._until(lambda: self.answer.over, self.deadlines.headers, "reading the response")
         raise self._failure()
 
     def __aiter__(self) -> AsyncIterator[Message]:
@@ -151,18 +166,20 @@ class _Link(EventStream):
                 return self._checked(self._decoded.popleft())
             if self._broken is not None:
                 raise self._broken()
-            await self._until(lambda: bool(self.coming) or self._over, self.deadlines.idle, "waiting for an event")
-            if self.coming:
-                self._take(self.coming.popleft())
+            await self._until(
+                lambda: bool(self.answer.coming) or self.answer.over, self.deadlines.idle, "waiting for an event"
+            )
+            if self.answer.coming:
+                self._take(self.answer.coming.popleft())
                 self.notify()
-            elif self.ended and (self._decoder is None or self._decoder.whole):
+            elif self.answer.ended and (self._decoder is None or self._decoder.whole):
                 return None
             else:
                 raise self._failure()
 
     @property
-    def _over(self) -> bool:
-        return self.ended or self.lost
+    def _answered(self) -> bool:
+        return self.answer.status is not None or self.answer.lost
 
     def _take(self, chunk: Chunk) -> None:
         if isinstance(chunk, Message) and self._decoder is None:
@@ -190,13 +207,13 @@ class _Link(EventStream):
         service, operation = self.request.service, self.request.operation
         if self._broken is not None:
             return self._broken()
-        if self.status not in (None, 200):
-            body = b"".join(as_bytes(chunk) for chunk in self.coming)
-            return from_response(service, operation, self.status, self.headers, body)
-        last = self.coming[-1] if self.coming else None
+        if self.answer.status not in (None, 200):
+            body = b"".join(as_bytes(chunk) for chunk in self.answer.coming)
+            return from_response(service, operation, self.answer.status, self.answer.headers, body)
+        last = self.answer.coming[-1] if self.answer.coming else None
         if isinstance(last, Message) and last.kind != "event":
             return from_message(service, operation, last)
-        text = "the stream has ended" if self.ended else "the connection was lost"
+        text = "the stream has ended" if self.answer.ended else "the connection was lost"
         return ProviderUnavailable(text, provider=self.provider, retryable=True)
 
     async def _until(self, condition: Callable[[], bool], seconds: float | None, doing: str) -> None:
@@ -257,20 +274,23 @@ class _MemoryLine(Line):
     _link: _Link
 
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
-        self._link.status, self._link.headers = status, {name.lower(): value for name, value in headers.items()}
+        self._link.answer.status, self._link.answer.headers = (
+            status,
+            {name.lower(): value for name, value in headers.items()},
+        )
         self._link.notify()
 
     async def data(self, chunk: Chunk) -> None:
         link = self._link
-        while len(link.coming) >= _MOST_RECEIVED and not link.left:
+        while len(link.answer.coming) >= _MOST_RECEIVED and not link.left:
             await link.changed.wait()
-        if link.left or link.lost:
+        if link.left or link.answer.lost:
             raise ConnectionLost
-        link.coming.append(chunk)
+        link.answer.coming.append(chunk)
         link.notify()
 
     async def finish(self) -> None:
-        self._link.ended = True
+        self._link.answer.ended = True
         self._link.notify()
 
     async def break_off(self, how: Break) -> None:

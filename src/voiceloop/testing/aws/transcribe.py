@@ -83,7 +83,8 @@ class Transcription(StreamService):
             config = ListenConfig(self.stage.resources, options.language)
             try:
                 async with backing.recognizer.open(config) as listening:
-                    await _Stream(self.stage, options, exchange, listening, self.operation).run(replaced)
+                    ear = _Ear.of(self.stage, options)
+                    await _Stream(self.stage, exchange, listening, self.operation, ear).run(replaced)
             except BadInput as error:
                 raise Refusal(400, "BadRequestException", str(error)) from error
 
@@ -122,31 +123,134 @@ class _Segment:
 
 
 @define(eq=False)
+class _Ear:
+    """Takes the caller's audio, in the recognizer's format, and hears where a segment ends."""
+
+    options: Options
+    pause_ms: float
+    _input: Converter
+    _turns: TurnState
+    _bytes: int = 0
+    _silent_since: float | None = None
+
+    @classmethod
+    def of(cls, stage: Stage, options: Options) -> _Ear:
+        engine = stage.backing.recognizer.capabilities.input
+        pause_ms = stage.settings.transcribe_pause * 1000
+        return cls(options, pause_ms, converter(options.format, engine), stage.backing.turns.start(engine))
+
+    @property
+    def heard_ms(self) -> float:
+        """How much audio has come."""
+        return self.options.format.ms(self.options.format.samples(self._bytes))
+
+    def take(self, audio: bytes) -> bytes:
+        """One chunk, converted. Raises Refusal for more than a second, or parts of samples."""
+        given = self.options.format
+        if len(audio) > given.bytes_of(given.rate):
+            raise TOO_BIG
+        if len(audio) % given.sample_bytes:
+            raise Refusal(400, "BadRequestException", "The audio chunk does not hold whole samples.")
+        self._bytes += len(audio)
+        pcm = self._input.push(audio)
+        for signal in self._turns.audio(pcm):
+            match signal:
+                case Speaking():
+                    self._silent_since = None
+                case Silent(since_ms):
+                    self._silent_since = since_ms
+                case TurnOver():
+                    self._silent_since = -math.inf
+        return pcm
+
+    def paused(self) -> bool:
+        """Whether a pause has just become long enough to end the segment; told once."""
+        over = self._silent_since is not None and self.heard_ms - self._silent_since >= self.pause_ms
+        if over:
+            self._silent_since = None
+        return over
+
+    def rest(self) -> bytes:
+        """The last samples, after the end."""
+        return self._input.finish()
+
+
+@define(eq=False)
+class _Results:
+    """Sends what is heard: partials at their pace, and one final for each segment."""
+
+    _stage: Stage
+    _exchange: Exchange
+    _ear: _Ear
+    _empty_due_ms: float
+    _segments: dict[str, _Segment] = field(factory=dict)
+    _sending: anyio.Lock = field(factory=anyio.Lock)
+
+    async def partial(self, item: Partial) -> None:
+        """Send it now or later; a newer one takes its place."""
+        self._segments.setdefault(item.item, _Segment(begin_ms=self._ear.heard_ms)).newest = item
+        await self.show()
+
+    async def show(self) -> None:
+        """Send the oldest open segment's newest partial, if it is news and enough audio has passed since the last."""
+        segment, heard_ms = next(iter(self._segments.values()), None), self._ear.heard_ms
+        newest = segment.newest if segment is not None else None
+        if segment is None or newest is None or newest == segment.sent or not newest.text:
+            return
+        if heard_ms - segment.sent_at_ms >= self._stage.settings.transcribe_partials * 1000:
+            segment.sent, segment.sent_at_ms = newest, heard_ms
+            await self._result(segment, newest)
+
+    async def final(self, item: Final) -> None:
+        """Close a segment."""
+        segment = self._segments.pop(item.item, None) or _Segment(begin_ms=self._ear.heard_ms)
+        if item.text or segment.sent is not None:
+            await self._result(segment, item)
+
+    async def close(self) -> None:
+        """Close what is still open, with what was heard last."""
+        for left in [segment.newest for segment in self._segments.values() if segment.newest is not None]:
+            await self.final(Final(left.item, left.text, left.words, None, left.language))
+
+    async def keep_alive(self) -> None:
+        """An event without results, now and then."""
+        if self._ear.heard_ms >= self._empty_due_ms:
+            self._empty_due_ms += self._stage.settings.transcribe_empty * 1000
+            await self._send([])
+
+    async def _result(self, segment: _Segment, heard: Partial | Final) -> None:
+        options, punctuate = self._ear.options, self._stage.backing.punctuate
+        made = result(heard, segment.number, segment.begin_ms, self._ear.heard_ms, options, punctuate=punctuate)
+        await self._send([made])
+
+    async def _send(self, results: list[object]) -> None:
+        headers = {
+            ":message-type": "event",
+            ":event-type": "TranscriptEvent",
+            ":content-type": "application/json",
+        }
+        body = json.dumps({"Transcript": {"Results": results}}).encode()
+        async with self._sending:
+            await self._exchange.send(Message(headers, body))
+
+
+@define(eq=False)
 class _Stream:
     """One stream of audio, and what is heard in it."""
 
     _stage: Stage
-    _options: Options
     _exchange: Exchange
     _listening: Listening
     _operation: str
-    _input: Converter = field(init=False)
-    _turns: TurnState = field(init=False)
-    _bytes: int = 0
-    _heard_ms: float = 0.0
+    _ear: _Ear
+    _results: _Results = field(init=False)
     _audio_at: float = field(factory=clock.now)
-    _silent_since: float | None = None
     _flushes: int = 0
-    _empty_due_ms: float = 0.0
-    _segments: dict[str, _Segment] = field(factory=dict)
-    _sending: anyio.Lock = field(factory=anyio.Lock)
     _settled: anyio.Event = field(factory=anyio.Event)
 
     def __attrs_post_init__(self) -> None:
-        engine = self._stage.backing.recognizer.capabilities.input
-        self._input = converter(self._options.format, engine)
-        self._turns = self._stage.backing.turns.start(engine)
-        self._empty_due_ms = self._stage.settings.transcribe_empty * 1000
+        first_empty = self._stage.settings.transcribe_empty * 1000
+        self._results = _Results(self._stage, self._exchange, self._ear, first_empty)
 
     async def run(self, replaced: anyio.Event) -> None:
         """Hear until the caller ends the stream; every segment has its final then."""
@@ -178,36 +282,13 @@ class _Stream:
                 raise UNCLEAN from None
 
     async def _hear(self, audio: bytes) -> None:
-        given = self._options.format
-        if len(audio) > given.bytes_of(given.rate):
-            raise TOO_BIG
-        if len(audio) % given.sample_bytes:
-            raise Refusal(400, "BadRequestException", "The audio chunk does not hold whole samples.")
+        pcm = self._ear.take(audio)
         self._audio_at = clock.now()
-        self._bytes += len(audio)
-        pcm = self._input.push(audio)
         await self._listening.send_audio(pcm)
-        self._heard_ms = given.ms(given.samples(self._bytes))
-        for signal in self._turns.audio(pcm):
-            match signal:
-                case Speaking():
-                    self._silent_since = None
-                case Silent(since_ms):
-                    self._silent_since = since_ms
-                case TurnOver():
-                    self._silent_since = -math.inf
-        await self._pause()
-        await self._show()
-        if self._heard_ms >= self._empty_due_ms:
-            self._empty_due_ms += self._stage.settings.transcribe_empty * 1000
-            await self._send([])
-
-    async def _pause(self) -> None:
-        """End the segment when the pause is long enough."""
-        since = self._silent_since
-        if since is not None and self._heard_ms - since >= self._stage.settings.transcribe_pause * 1000:
-            self._silent_since = None
+        if self._ear.paused():
             await self._flush()
+        await self._results.show()
+        await self._results.keep_alive()
 
     async def _flush(self) -> None:
         if self._stage.backing.recognizer.capabilities.can_flush:
@@ -219,47 +300,15 @@ class _Stream:
         async for item in self._listening:
             match item:
                 case Partial():
-                    self._segments.setdefault(item.item, _Segment(begin_ms=self._heard_ms)).newest = item
-                    await self._show()
+                    await self._results.partial(item)
                 case Final():
-                    await self._finish(item)
-
-    async def _show(self) -> None:
-        """Send the oldest open segment's newest partial, if it is news and enough audio has passed since the last."""
-        segment = next(iter(self._segments.values()), None)
-        newest = segment.newest if segment is not None else None
-        if segment is None or newest is None or newest == segment.sent or not newest.text:
-            return
-        if self._heard_ms - segment.sent_at_ms < self._stage.settings.transcribe_partials * 1000:
-            return
-        segment.sent, segment.sent_at_ms = newest, self._heard_ms
-        await self._result(segment, newest)
-
-    async def _finish(self, final: Final) -> None:
-        segment = self._segments.pop(final.item, None) or _Segment(begin_ms=self._heard_ms)
-        if final.text or segment.sent is not None:
-            await self._result(segment, final)
-        self._flushes = max(0, self._flushes - 1)
-        self._settled.set()
-
-    async def _result(self, segment: _Segment, heard: Partial | Final) -> None:
-        punctuate = self._stage.backing.punctuate
-        made = result(heard, segment.number, segment.begin_ms, self._heard_ms, self._options, punctuate=punctuate)
-        await self._send([made])
-
-    async def _send(self, results: list[object]) -> None:
-        headers = {
-            ":message-type": "event",
-            ":event-type": "TranscriptEvent",
-            ":content-type": "application/json",
-        }
-        body = json.dumps({"Transcript": {"Results": results}}).encode()
-        async with self._sending:
-            await self._exchange.send(Message(headers, body))
+                    await self._results.final(item)
+                    self._flushes = max(0, self._flushes - 1)
+                    self._settled.set()
 
     async def _close(self) -> None:
         """Have the last segment's final."""
-        tail = self._input.finish()
+        tail = self._ear.rest()
         if tail:
             await self._listening.send_audio(tail)
         await self._flush()
@@ -267,8 +316,7 @@ class _Stream:
             while self._flushes:
                 self._settled = anyio.Event()
                 await self._settled.wait()
-        for left in [segment.newest for segment in self._segments.values() if segment.newest is not None]:
-            await self._finish(Final(left.item, left.text, left.words, None, left.language))
+        await self._results.close()
 
     async def _watch(self) -> None:
         """The service's timers."""
