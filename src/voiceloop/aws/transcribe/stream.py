@@ -20,7 +20,7 @@ from voiceloop.aws.transcribe.outbox import Outbox
 from voiceloop.aws.transcribe.results import read
 from voiceloop.aws.transcribe.sending import RING_MS, Pace, Sending
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest
-from voiceloop.errors import ProviderError, ProviderTimeout, ProviderUnavailable, SessionClosed, VoiceloopError
+from voiceloop.errors import ProviderError, ProviderTimeout, ProviderUnavailable, SessionClosed
 from voiceloop.interfaces import Listening, RecognizerItem, RecognizerUsage, Resources
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PROVIDER = "Amazon Transcribe"
 OPERATION = "StartStreamTranscription"
 
 _AUDIO = {":message-type": "event", ":event-type": "AudioEvent", ":content-type": "application/octet-stream"}
-_DEADLINES = Deadlines(send=5.0)
+_DEADLINES = Deadlines(send=10.0)
 _RESPONSE = 10.0  # s until the service has accepted the request
 _GOODBYE = 0.5  # s to end a stream politely
 
@@ -206,12 +206,12 @@ async def _accepted(stream: EventStream) -> None:
 
 async def _first_of(*works: Callable[[], Awaitable[None]]) -> None:
     """Do all at once until the first is done. Raises the first failure, bare."""
-    failures: list[VoiceloopError] = []
+    failures: list[Exception] = []
 
     async def work(job: Callable[[], Awaitable[None]]) -> None:
         try:
             await job()
-        except VoiceloopError as failure:
+        except Exception as failure:  # noqa: BLE001 - raised below
             failures.append(failure)
         group.cancel_scope.cancel()
 
