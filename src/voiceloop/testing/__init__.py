@@ -6,6 +6,7 @@
   do what a script says, when it says so, faults included.
 - :mod:`voiceloop.testing.event_log`: checks any session's events against what a session promises.
 - :mod:`voiceloop.testing.conformance`: checks a provider of yours against the contract of its interface.
+- :mod:`voiceloop.testing.aws`: Transcribe, Bedrock, Polly and Nova Sonic on this machine, over their real protocols.
 
 ::
 
