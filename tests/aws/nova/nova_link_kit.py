@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ import numpy as np
 from attrs import define, field, frozen
 
 from voiceloop import Pool, clock
+from voiceloop.audio import PCM16_16K, AudioFormat
 from voiceloop.aws.nova import NovaSonic
 from voiceloop.conversation import HistoryLimits, Message, TextPart
 from voiceloop.conversation.view import newest
@@ -23,14 +25,18 @@ from voiceloop.interfaces import (
     LinkEvent,
     ListenConfig,
     Listening,
+    ModelUsage,
     ReasonerRequest,
     Recognizer,
     RecognizerCapabilities,
     RecognizerItem,
+    ReplyAudio,
     ReplyEnded,
+    ReplySpan,
     ReplyTextDelta,
     Resources,
     Settings,
+    Settled,
 )
 from voiceloop.testing.aws import Backing, Emulator
 from voiceloop.testing.aws.nova import NovaSonicStream
@@ -43,7 +49,11 @@ LIMIT = 60.0
 
 @define(eq=False)
 class Talk:
-    """One link that is being talked to. ``events`` is all that came, ``history`` what the session would tell."""
+    """One link that is being talked to. ``events`` is all that came, ``history`` what the session would tell; with
+    ``memory`` it is what that holds: role, text, and the reply's number or 0.
+
+    ``watch`` sees each event; a ``long`` talk keeps only those that are few.
+    """
 
     model: NovaSonic
     aws: Emulator
@@ -51,8 +61,11 @@ class Talk:
     link: Link = field(init=False)
     events: list[LinkEvent] = field(factory=list)
     history: tuple[Message, ...] = ()
+    memory: list[tuple[str, str, int]] = field(factory=list)
     settings: Settings = Settings(instructions="Be brief.")
     failure: VoiceloopError | None = None
+    watch: Callable[[LinkEvent], None] = lambda event: None
+    long: bool = False
 
     @nova.default
     def _nova(self) -> NovaSonicStream:
@@ -63,7 +76,8 @@ class Talk:
             await anyio.lowlevel.checkpoint()
 
         def history(limits: HistoryLimits) -> tuple[Message, ...]:
-            return newest(self.history, limits)
+            told = messages([(role, text) for role, text, _ in self.memory[-40:]]) or self.history
+            return newest(told, limits)
 
         return LinkContext(lambda: self.settings, history, room, resources)
 
@@ -73,9 +87,20 @@ class Talk:
     async def read(self) -> None:
         try:
             async for event in self.link:
-                self.events.append(event)
+                self.watch(event)
+                if not self.long or not isinstance(event, ReplyAudio | ReplySpan | ModelUsage | Settled):
+                    self.events.append(event)
         except VoiceloopError as failure:
             self.failure = failure
+
+    def remember(self, role: str, text: str, reply: int = 0) -> None:
+        """Keep what was said; more of a reply is added to it."""
+        for index, (_, before, number) in enumerate(self.memory):
+            if reply and number == reply:
+                self.memory[index] = (role, before + text, reply)
+                return
+        self.memory.append((role, text, reply))
+        del self.memory[:-60]
 
     async def until(self, done: Callable[[], bool], limit: float = LIMIT) -> None:
         until = clock.now() + limit
@@ -163,27 +188,36 @@ def word(number: int, ms: float = 600, rate: int = 16_000) -> bytes:
 
 @frozen(eq=False)
 class MarkedRecognizer(Recognizer):
-    """Hears :func:`word`, whichever connection it comes on."""
+    """Hears :func:`word`, whichever connection it comes on. ``samples``: how many of each word, by connection."""
 
     name = "marked recognizer"
-    capabilities = RecognizerCapabilities(can_flush=True)
+    input: AudioFormat = PCM16_16K
+    samples: list[Counter[int]] = field(factory=list)
+
+    @property
+    def capabilities(self) -> RecognizerCapabilities:
+        return RecognizerCapabilities(self.input, can_flush=True)
 
     @asynccontextmanager
     async def open(self, config: ListenConfig) -> AsyncIterator[Listening]:
-        yield _Marked()
+        self.samples.append(Counter())
+        yield _Marked(self.samples[-1])
 
 
 @define(eq=False)
 class _Marked(Listening):
+    _samples: Counter[int]
     _words: list[str] = field(factory=list)
     _item: int = 1
     _out: Outbox[RecognizerItem] = field(factory=Outbox)
 
     async def send_audio(self, pcm: bytes) -> None:
-        for value in np.unique(np.frombuffer(pcm, "<i2")):
-            text = f"w{value - _FIRST}"
-            if value >= _FIRST and (not self._words or self._words[-1] != text):
-                self._words.append(text)
+        if not any(pcm):
+            return
+        for number, count in words_in(pcm).items():
+            self._samples[number] += count
+            if not self._words or self._words[-1] != f"w{number}":
+                self._words.append(f"w{number}")
 
     async def flush(self, *, end_of_turn: bool) -> None:
         self._out.put(Final(str(self._item), " ".join(self._words)))
@@ -199,10 +233,10 @@ def echo(request: ReasonerRequest) -> str:
     return f"You said {request.messages[-1].text}."
 
 
-def marked(reply: Callable[[ReasonerRequest], Any] = echo) -> Backing:
+def marked(reply: Callable[[ReasonerRequest], Any] = echo, recognizer: MarkedRecognizer | None = None) -> Backing:
     """A service that hears :func:`word` and answers with ``reply``."""
     return Backing(
-        MarkedRecognizer(),
+        recognizer or MarkedRecognizer(),
         ScriptedReasoner([reply], 0.0, 0.0, cycle=True),
         ScriptedSynthesizer(0.0),
         turns=ScriptedTurns(),

@@ -1,8 +1,8 @@
 """From output events to link events, in every order that was seen on the real service.
 
-Scripts are lines: ``U text`` is a block of the user's words, ``S text`` and ``F text`` SPECULATIVE and FINAL blocks
-of the assistant, ``A`` a block of 100 ms of audio, ``T name`` a tool use, ``I`` the interruption's mark, ``<`` and ``>``
-the start and end of user speech, ``.`` the end of the completion. A ``!`` after the letter ends a block with
+Scripts are lines. ``U text``: a block of the user's words. ``S text``, ``F text``: a SPECULATIVE or FINAL block of
+the assistant. ``A``: a block of 100 ms of audio. ``T name``: a tool use. ``I``: the mark of an interruption. ``<``,
+``>``: start and end of user speech. ``.``: the end of the completion. A ``!`` after the letter ends a block with
 END_TURN, a ``?`` with INTERRUPTED. ``+n`` lets n seconds pass.
 """
 
@@ -279,6 +279,16 @@ def test_late_audio_of_what_was_interrupted_is_dropped_and_the_next_is_not() -> 
     assert [type(event) for event in turns.take(BargedIn("late"), now)] == [ModelCut]
     assert turns.take(AudioCame("late", PCM), now) == []
     assert Script(turns, now).play("S New. | A!").story == "reply 2 | 2 says New. | 2 sounds | 2 ends"
+
+
+def test_a_reply_to_something_else_while_the_user_speaks_answers_nothing_of_it() -> None:
+    script = Script().play("U one | T look | < 900")
+    script.turns.answer_tool("use-look", script.now)
+    script.play("S It is there. | A! | > 4000 | U two | S Yes. | A!")
+    assert script.story.endswith(
+        "speech 900 | 1 says It is there. | 1 sounds | 1 ends | 1 cut | user-2 two | stopped 4000 | reply 2 |"
+        " 2 says Yes. | 2 sounds | 2 ends"
+    )
 
 
 def test_typed_text_gets_the_next_reply() -> None:

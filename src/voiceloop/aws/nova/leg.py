@@ -27,7 +27,7 @@ from voiceloop.interfaces import Settings, ToolResult
 _STANDS_WITHIN = 2.0
 """How long to wait for the response's headers beside a connection that serves: a service may hold them back."""
 
-_FRAME_MS, _LEAST_MS, _SILENCE_MS = 100, 20, 100
+_FRAME_MS, _LEAST_MS = 100, 20
 _CATCH_UP, _BURST = 4.0, 3.0  # input that waited goes out so much faster than real time, after so many s at once
 _LONGEST_HOLD = 45.0  # s without audio while a tool is pending; after 55 s the service ends the connection
 _LONGEST_LIFE = 475.0
@@ -270,8 +270,8 @@ class Leg:
     async def _serve(self) -> None:
         """Pass input on, and silence where there is none; beside it, what is to be told."""
         line, todo = self._line, self.shared.todo
-        rate = line.rate
-        silence = bytes(2 * round(_SILENCE_MS * rate / 1000))
+        rate, silence_ms = line.rate, self.shared.model.silence_ms
+        silence = bytes(2 * round(silence_ms * rate / 1000))
         quiet_at = clock.now() + self.shared.model.silence_after
         pace = held = partial = 0.0
         while self._leaving is None:
@@ -300,7 +300,7 @@ class Leg:
             elif now >= quiet_at:
                 self.talked_over_tool = self.talked_over_tool or bool(self.turns.tools)
                 await line.audio(silence, None)
-                held, quiet_at = (clock.now() if held else 0.0), quiet_at + _SILENCE_MS / 1000
+                held, quiet_at = (clock.now() if held else 0.0), quiet_at + silence_ms / 1000
             else:
                 await self.bell.wait(quiet_at)
 

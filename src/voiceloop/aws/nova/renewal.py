@@ -32,7 +32,7 @@ _LOOK = 0.1
 """How often a good moment is looked for, in seconds."""
 
 _TEND = 1.0
-_AGED = 20.0  # a connection that served for so long was no failed attempt
+_AGED = 5.0  # a connection that served for so long was no failed attempt
 _SETTLE = 10.0
 _CLOSING = 2.5
 _STOOD = 2.0

@@ -58,8 +58,9 @@ class NovaSonic(SpeechModel):
       ends a connection at 480 s, and some after 295 s without speech.
     - ``history_bytes``, ``message_bytes``, ``history_messages``: how much of the conversation the next connection is
       told (None: what the model takes).
-    - ``silence_after``: seconds without input after which silence is sent in its place; connections without audio
-      are ended after 55 s. ``hold``: seconds of input that are kept while there is no connection.
+    - ``silence_after``: seconds without input after which silence is sent in its place, ``silence_ms`` at a time;
+      connections without audio are ended after 55 s. ``hold``: seconds of input that are kept while there is no
+      connection.
     - ``answer_within``: seconds a model may take to answer typed text.
     - ``retry``: the attempts to connect again after a failure.
 
@@ -87,6 +88,7 @@ class NovaSonic(SpeechModel):
     message_bytes: int | None = field(default=None, validator=_positive, kw_only=True)
     history_messages: int | None = field(default=None, validator=_positive, kw_only=True)
     silence_after: float = field(default=0.3, validator=_positive, kw_only=True)
+    silence_ms: int = field(default=100, validator=_positive, kw_only=True)
     hold: float = field(default=30.0, validator=_positive, kw_only=True)
     answer_within: float = field(default=20.0, validator=_positive, kw_only=True)
     retry: Backoff = field(factory=lambda: Backoff(first=0.5, attempts=6), kw_only=True)

@@ -221,11 +221,11 @@ class Turns:
     def _begin(self, now: float) -> tuple[Reply, list[LinkEvent]]:
         turn = self._asked.popleft()[0] if self._asked else None
         made: list[LinkEvent] = []
-        if self.heard is not None:
+        if self.heard is not None and (self.heard.over or self.heard.texts):
             if self.heard.end is not None:
                 made.append(ModelSpeechStopped(self.heard.end))
             self.answered, self.heard = self.heard, None
-        elif turn is not None:
+        elif turn is not None or self.heard is not None:
             self.answered = None
         if self.before is not None:
             self.before.open, self.before = False, None
