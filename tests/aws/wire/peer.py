@@ -54,6 +54,8 @@ class Peer:
     _moved: asyncio.Event = field(factory=asyncio.Event)
     _buffer: EventStreamBuffer = field(factory=EventStreamBuffer)
     _read: int = 0
+    _pings: int = 0
+    _acknowledged: int = 0
     _prior: bytes = b""
     _broken: Exception | None = None
 
@@ -78,6 +80,8 @@ class Peer:
             case h2.events.RequestReceived():
                 self.headers = dict(event.headers)
                 self._prior = bytes.fromhex(self.headers["authorization"].rpartition("Signature=")[2])
+            case h2.events.PingAckReceived():
+                self._acknowledged = int.from_bytes(event.ping_data, "big")
             case h2.events.DataReceived():
                 self.body += event.data
                 if self.acknowledges:
@@ -145,6 +149,14 @@ class Peer:
             self.http2.send_data(1, part, end_stream=end and not rest)
             self.flush()
         await self.writer.drain()
+
+    async def settle(self) -> None:
+        """Wait until the client has seen all that was sent; virtual time stands still meanwhile."""
+        self._pings += 1
+        with clock.outside_work():
+            self.http2.ping(self._pings.to_bytes(8, "big"))
+            self.flush()
+            await self.until(lambda: self._acknowledged >= self._pings)
 
     def end(self) -> None:
         self.http2.end_stream(1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import AsyncIterator, Iterator, Mapping
+import ssl
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -19,10 +19,11 @@ from voiceloop.aws.wire.http2 import WINDOW, Http2, ProtocolError
 from voiceloop.aws.wire.inbox import Inbox
 from voiceloop.aws.wire.link import Link, Listener
 from voiceloop.aws.wire.proxy import TunnelRefused
-from voiceloop.aws.wire.signing import EventSigner, SignedRequest, authority, sign_request
+from voiceloop.aws.wire.signing import EventSigner, authority, sign_request
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest, Wire
 from voiceloop.aws.wire.tls import ALPN, shared_context
 from voiceloop.aws.wire.trouble import Reason, Trouble
+from voiceloop.aws.wire.wake import Wake
 from voiceloop.aws.wire.watch import Watch
 from voiceloop.errors import BadInput, ProviderError
 
@@ -42,54 +43,55 @@ class Http2Wire(Wire):
 @asynccontextmanager
 async def _open(request: StreamRequest, access: Access, deadlines: Deadlines) -> AsyncIterator[EventStream]:
     endpoint = access.endpoint(request.service)
-    where = urlsplit(endpoint)
-    if where.scheme != "https" or not where.hostname:
-        raise BadInput(f"the endpoint {endpoint!r} of {request.service} has to begin with https:// and name a host")
-    credentials = await access.credentials()
-    context = await shared_context(access)
-    trouble = Trouble(request.service, request.operation, authority(endpoint))
-    channel = _Channel(deadlines, trouble)
+    if not endpoint.startswith("https://"):
+        raise BadInput(f"the endpoint {endpoint!r} of {request.service} has to begin with https://")
+    channel = _Channel(deadlines, Trouble(request.service, request.operation, authority(endpoint)))
     try:
-        with _opening(trouble, deadlines):
-            chosen = await channel.link.open(where.hostname, where.port or 443, context, access.proxy(endpoint))
-        if chosen != ALPN:
-            raise trouble.no_http2(chosen)
-        signed = sign_request(request, endpoint, access.region, credentials, agent=_AGENT)
-        signer = EventSigner(credentials.secret_key, access.region, request.signs_as, signed.signature)
-        channel.begin(signed)
-        yield _Stream(channel, signer)
+        yield await _begin(channel, request, access)
     finally:
         await channel.close()
 
 
-@contextlib.contextmanager
-def _opening(trouble: Trouble, deadlines: Deadlines) -> Iterator[None]:
-    """Bounds the time, and names what failed."""
-    try:
-        with clock.outside_work(), anyio.fail_after(deadlines.connect):
-            yield
-    except TimeoutError as error:
-        raise trouble.late("no connection", deadlines.connect) from error
-    except (OSError, TunnelRefused) as error:
-        raise trouble.unreachable(error) from error
+async def _begin(channel: _Channel, request: StreamRequest, access: Access) -> EventStream:
+    """Connect, and send the request."""
+    endpoint = access.endpoint(request.service)
+    credentials = await access.credentials()
+    context = await shared_context(access)
+    await channel.connect(endpoint, context, access.proxy(endpoint))
+    signed = sign_request(request, endpoint, access.region, credentials, agent=_AGENT)
+    channel.begin(signed.headers)
+    return _Stream(channel, EventSigner(credentials.secret_key, access.region, request.signs_as, signed.signature))
 
 
 class _Channel(Listener):
     """A connection with one HTTP/2 stream on it: bytes out, messages in."""
 
     def __init__(self, deadlines: Deadlines, trouble: Trouble) -> None:
-        self.link = Link(self)
+        self._link = Link(self)
         self.inbox = Inbox(self._took, trouble)
         self._http2 = Http2()
         self._watch = Watch(deadlines, self._late, lambda: self.inbox.waiting >= WINDOW // 2)
         self._deadlines, self._trouble = deadlines, trouble
         self._refusal = b""
-        self._moved = asyncio.Event()
+        self._moved = Wake()
         self._left = False
 
-    def begin(self, request: SignedRequest) -> None:
+    async def connect(self, endpoint: str, context: ssl.SSLContext, proxy: str | None) -> None:
+        """Connect, and see that HTTP/2 is spoken."""
+        where = urlsplit(endpoint)
+        try:
+            with clock.outside_work(), anyio.fail_after(self._deadlines.connect):
+                chosen = await self._link.open(where.hostname or "", where.port or 443, context, proxy)
+        except TimeoutError as error:
+            raise self._trouble.late("no connection", self._deadlines.connect) from error
+        except (OSError, TunnelRefused) as error:
+            raise self._trouble.unreachable(error) from error
+        if chosen != ALPN:
+            raise self._trouble.no_http2(chosen)
+
+    def begin(self, headers: Iterable[tuple[str, str]]) -> None:
         """Send the request."""
-        self._http2.request(request.headers)
+        self._http2.request(headers)
         self._flush()
         self._watch.start()
 
@@ -122,16 +124,15 @@ class _Channel(Listener):
         self._watch.asked()
         while self._http2.status != 200:
             if self.inbox.over:
-                self.inbox.told.set()
+                self.inbox.tell()
                 raise self._why()
-            self._moved.clear()
             await self._moved.wait()
         return self._http2.headers
 
     async def too_late(self) -> NoReturn:
         """Raise why nothing can be sent any more; the receiver is told first."""
         with anyio.move_on_after(self._deadlines.close):
-            await self.inbox.told.wait()
+            await self.inbox.told()
         raise self._why()
 
     async def close(self) -> None:
@@ -142,8 +143,8 @@ class _Channel(Listener):
         self._http2.close()
         self._flush()
         self._left = True
-        self._moved.set()
-        await self.link.close()
+        self._moved.tell()
+        await self._link.close()
 
     def heard(self, data: bytes) -> None:
         if self._left:
@@ -163,10 +164,10 @@ class _Channel(Listener):
                 self._http2.taken(cost)
         self._conclude()
         self._flush()
-        self._moved.set()
+        self._moved.tell()
 
     def writable(self) -> None:
-        self._moved.set()
+        self._moved.tell()
 
     def lost(self, error: BaseException | None) -> None:
         self._over(self._refused if self._is_refused() else lambda: self._trouble.lost(error, self._http2.goodbye))
@@ -200,13 +201,12 @@ class _Channel(Listener):
         return (self.inbox.why or self._trouble.ended)()
 
     def _room(self) -> int:
-        return self._http2.room if self.link.writable else 0
+        return self._http2.room if self._link.writable else 0
 
     async def _wait_for_room(self) -> bool:
         """False: the stream is over."""
         with anyio.move_on_after(self._deadlines.send):
             while self._room() <= 0 and not self.inbox.over:
-                self._moved.clear()
                 await self._moved.wait()
             return not self.inbox.over
         late = functools.partial(
@@ -234,12 +234,12 @@ class _Channel(Listener):
     def _over(self, why: Reason) -> None:
         self.inbox.end(why)
         self._watch.stop()
-        self._moved.set()
+        self._moved.tell()
 
     def _flush(self) -> None:
         data = self._http2.output()
         if data:
-            self.link.write(data)
+            self._link.write(data)
 
 
 class _Stream(EventStream):

@@ -30,6 +30,9 @@ _SETTINGS = {
 }
 
 
+_CONFIGURATION = H2Configuration(client_side=True, header_encoding="utf-8")
+
+
 class _PatientStateMachine(H2ConnectionStateMachine):
     """After GOAWAY the streams that are open go on (RFC 9113, 6.8); h2 itself closes the connection at once."""
 
@@ -58,8 +61,7 @@ class Http2:
     """
 
     def __init__(self) -> None:
-        config = H2Configuration(client_side=True, header_encoding="utf-8")
-        self._h2 = _PatientConnection(config)
+        self._h2 = _PatientConnection(_CONFIGURATION)
         self._stream = 0
         self.status: int | None = None
         self.headers: dict[str, str] = {}

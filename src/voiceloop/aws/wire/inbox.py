@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 
 from voiceloop.aws.wire.frames import BrokenFrame, Decoder
 from voiceloop.aws.wire.stream import Message
 from voiceloop.aws.wire.trouble import Reason, Trouble
+from voiceloop.aws.wire.wake import Wake
 
 
 class Inbox:
@@ -16,16 +16,15 @@ class Inbox:
 
     ``took`` is called with the bytes of the window that are free again: those of a message when it is taken, those
     of a part of a message once there is nothing to take. ``over``: nothing more is put in; ``why`` then makes the
-    error, if it was one. ``told``: set once the receiver has come to the end. ``waiting``: the window's bytes in
-    messages not taken yet.
+    error, if it was one. ``waiting``: the window's bytes in messages not taken yet.
     """
 
     def __init__(self, took: Callable[[int], None], trouble: Trouble) -> None:
         self._took, self._trouble = took, trouble
         self._decoder = Decoder()
         self._queue: deque[tuple[Message, int]] = deque()
-        self._arrived = asyncio.Event()
-        self.told = asyncio.Event()
+        self._moved = Wake()
+        self._told = False
         self.over = False
         self.why: Reason | None = None
         self.waiting = 0
@@ -47,7 +46,7 @@ class Inbox:
             self._queue[-1] = (self._queue[-1][0], self._part)
             self.waiting += self._part
             self._part = 0
-            self._arrived.set()
+            self._moved.tell()
         self._let_go_on()
 
     def finish(self) -> None:
@@ -62,16 +61,25 @@ class Inbox:
         """Nothing more comes, and why; the first reason counts."""
         if not self.over:
             self.over, self.why = True, why
-            self._arrived.set()
+            self._moved.tell()
+
+    def tell(self) -> None:
+        """The receiver knows that it is over."""
+        self._told = True
+        self._moved.tell()
+
+    async def told(self) -> None:
+        """Wait until the receiver has come to the end."""
+        while not self._told:
+            await self._moved.wait()
 
     async def get(self) -> Message:
         """The next message. Raises why the stream is over, or StopAsyncIteration at its proper end."""
         while not self._queue:
             if self.over:
-                self.told.set()
+                self.tell()
                 raise StopAsyncIteration if self.why is None else self.why()
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._moved.wait()
         message, cost = self._queue.popleft()
         if cost:
             self.waiting -= cost

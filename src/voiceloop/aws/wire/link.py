@@ -12,6 +12,7 @@ import anyio
 
 from voiceloop.aws.wire.proxy import Tunnel, TunnelRefused
 from voiceloop.aws.wire.tls import Tls
+from voiceloop.aws.wire.wake import Wake
 
 _GOODBYE = 1.0  # seconds in which what is still to be sent may go, once the connection is closed
 
@@ -44,7 +45,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._tunnel: Tunnel | None = None
         self._tls: Tls | None = None
-        self._moved, self._gone = asyncio.Event(), asyncio.Event()
+        self._moved, self._gone = Wake(), False
         self._error: BaseException | None = None
         self.writable = True
 
@@ -56,10 +57,10 @@ class Link(asyncio.Protocol):
         if tunnel is not None:
             self._tunnel = tunnel
             self._put(tunnel.request())
-            await self._until(lambda: tunnel.open)
+            await self._step(lambda: tunnel.open)
         self._tls = tls = Tls(context, host)
         self._put(tls.output())
-        await self._until(lambda: tls.established)
+        await self._step(lambda: tls.established)
         return tls.protocol
 
     def write(self, data: bytes) -> None:
@@ -70,7 +71,7 @@ class Link(asyncio.Protocol):
 
     async def close(self) -> None:
         """Close the connection and wait until it is. Not to be cancelled."""
-        if self._transport is None or self._gone.is_set():
+        if self._transport is None or self._gone:
             return
         with anyio.CancelScope(shield=True):
             if self._tls is not None and self._tls.established:
@@ -78,17 +79,20 @@ class Link(asyncio.Protocol):
                 self._put(self._tls.output())
             self._transport.close()
             with anyio.move_on_after(_GOODBYE):
-                await self._gone.wait()
-                return
-            self._transport.abort()
-            await self._gone.wait()
+                await self._until(lambda: self._gone)
+            if not self._gone:
+                self._transport.abort()
+                await self._until(lambda: self._gone)
 
     async def _until(self, done: Callable[[], bool]) -> None:
         while not done():
-            if self._error is not None:
-                raise self._error
-            self._moved.clear()
             await self._moved.wait()
+
+    async def _step(self, done: Callable[[], bool]) -> None:
+        """A step of opening."""
+        await self._until(lambda: done() or self._error is not None)
+        if self._error is not None:
+            raise self._error
 
     def _put(self, data: bytes) -> None:
         if data and self._transport is not None and not self._transport.is_closing():
@@ -105,7 +109,7 @@ class Link(asyncio.Protocol):
                 self._tunnel.receive(data)
         except (ssl.SSLError, TunnelRefused) as error:
             self._break(error)
-        self._moved.set()
+        self._moved.tell()
 
     def _decrypt(self, tls: Tls, data: bytes) -> None:
         plain = tls.receive(data)
@@ -124,8 +128,8 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._error = self._error or exc or ConnectionResetError("the peer closed the connection")
-        self._gone.set()
-        self._moved.set()
+        self._gone = True
+        self._moved.tell()
         self._listener.lost(self._error)
 
     def _break(self, error: BaseException) -> None:
