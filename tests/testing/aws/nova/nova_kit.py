@@ -164,6 +164,7 @@ class MemoryExchange(Exchange):
     responded: float | None = None
     finished: bool = False
     lost: bool = False
+    stuck: bool = False
     _wake: anyio.Event = field(factory=anyio.Event)
 
     def put(self, item: Message | Exception | None) -> None:
@@ -193,6 +194,8 @@ class MemoryExchange(Exchange):
         assert self.responded is not None
         assert not self.finished
         await anyio.lowlevel.checkpoint()
+        if self.stuck:
+            await anyio.sleep_forever()
         if self.lost:
             raise ConnectionLost
         assert message.name == "chunk"

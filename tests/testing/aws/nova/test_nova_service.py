@@ -291,6 +291,24 @@ async def test_a_caller_that_is_gone_while_the_model_speaks() -> None:
     assert nova.connections[0].ended == "lost"
 
 
+async def test_a_caller_that_takes_nothing_keeps_no_stream_open() -> None:
+    async with service(scripted()) as nova:
+        async with calling(nova) as client:
+            await client.open()
+            await client.speak(600)
+            await client.until("audioOutput")
+            client.exchange.stuck = True
+            await streaming(client, 500)
+            assert await client.ended() == "Model has timed out in processing the request"
+        async with calling(nova) as client:
+            await client.open()
+            await client.speak(600)
+            await client.until("audioOutput")
+            client.exchange.stuck = True
+            await client.quiet(500)
+    assert [record.ended for record in nova.connections] == ["modelTimeoutException", "lost"]
+
+
 async def test_something_after_the_end_of_the_session() -> None:
     async with service(scripted()) as nova, calling(nova) as client:
         await client.open()

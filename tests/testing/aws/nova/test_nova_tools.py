@@ -10,6 +10,7 @@ import pytest
 from voiceloop.interfaces import ToolCall
 from voiceloop.testing.aws.backing import Backing
 from voiceloop.testing.aws.nova import NovaProfile
+from voiceloop.testing.scripted import Delay
 
 from .nova_kit import Client, audio_start, calling, is_final_end, opening, service, tool
 
@@ -180,6 +181,37 @@ async def test_a_tool_survives_an_interruption() -> None:
         await client.answer(use, '{"result": "sun"}')
         await client.until(lambda seen: is_final_end(seen) and "Sunny." in client.blocks()[-1])
     assert any(line.endswith("INTERRUPTED") for line in client.blocks())
+
+
+async def test_a_tool_survives_an_interruption_of_what_follows_it() -> None:
+    reply = [ToolCall("1", "weather", {}), "One moment, I am looking for what the weather will be like."]
+    engines = scripted(reply, "Tomorrow then.", "Sunny.")
+    async with service(engines, profile=NovaProfile(speed=1.0)) as nova, calling(nova) as client:
+        (use,) = await asked(client)
+        await client.quiet(500)
+        await client.speak(600)
+        await client.until(lambda seen: is_final_end(seen) and "Tomorrow" in client.blocks()[-1])
+        await client.answer(use, '{"result": "sun"}')
+        await client.until(lambda seen: is_final_end(seen) and "Sunny." in client.blocks()[-1])
+    assert any(line.endswith("INTERRUPTED") for line in client.blocks())
+
+
+async def test_a_result_waits_until_another_answer_is_written() -> None:
+    later = ["Tomorrow it is. ", Delay(2.0), "So be it."]
+    engines = scripted([ToolCall("1", "weather", {})], later, "Sunny.")
+    async with service(engines) as nova, calling(nova) as client:
+        (use,) = await asked(client)
+        await client.speak(600)
+        await client.until("audioOutput")
+        await client.answer(use, '{"result": "sun"}')
+        await client.quiet(1000)
+        assert len(engines.reasoner.requests) == 2  # type: ignore[attr-defined]
+        await client.until(is_final_end, 3)
+    assert order(client)[3:] == [
+        *spoken("Tomorrow it is.", "PARTIAL_TURN"),
+        *spoken("So be it."),
+        *spoken("Sunny."),
+    ]
 
 
 async def test_double_encoded_arguments() -> None:

@@ -217,6 +217,18 @@ async def test_closing_the_audio_block_ends_the_turn() -> None:
     assert nova.connections[0].ended == "closed"
 
 
+async def test_offsets_count_on_over_audio_blocks() -> None:
+    async with service(scripted("Yes.")) as nova, calling(nova) as client:
+        await client.open()
+        await client.turn(600)
+        before = len(client.sent) / 32
+        await client.send(content_end("audio"), audio_start("audio2"))
+        client.audio_name = "audio2"
+        await client.quiet(300)
+        await client.turn(600)
+    assert client.named("userSpeechStart")[1]["inputAudioOffsetMs"] == round(before + 300)
+
+
 @pytest.mark.parametrize("rate", [8000, 24000])
 async def test_other_input_rates(rate: int) -> None:
     async with service(scripted("Yes.")) as nova, calling(nova) as client:
@@ -288,6 +300,16 @@ async def test_the_end_of_a_prompt_hurries_a_reply_and_cuts_what_hangs() -> None
             "completionEnd",
         ]
         assert [record.ended for record in nova.connections] == ["closed", "closed"]
+
+
+async def test_a_long_reply_is_said_at_once_when_its_prompt_ends() -> None:
+    async with service(scripted("x" * 250)) as nova, calling(nova) as client:
+        await client.open()
+        await client.speak(600)
+        await client.until("audioOutput")
+        await client.close()
+    assert client.audio_ms() == 15_000
+    assert at(client, "completionEnd") - at(client, "audioOutput") < 2
 
 
 async def test_a_prompt_in_which_nothing_happened_has_no_completion() -> None:
