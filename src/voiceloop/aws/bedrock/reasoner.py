@@ -65,7 +65,7 @@ class Bedrock(Options, Reasoner):
     backoff: Backoff = field(default=Backoff(first=0.1, most=1.0, attempts=3), kw_only=True)
     capabilities: ReasonerCapabilities = field(init=False, repr=False)
 
-    name = "bedrock"
+    name = "Amazon Bedrock"
 
     @capabilities.default
     def _capabilities(self) -> ReasonerCapabilities:
