@@ -24,9 +24,9 @@ if _OFFICIAL:
 # What of another client's cost may be ours, at 50 streams: processor time, memory, opening.
 _TARGETS = {"cpu_per_stream_minute": 0.5, "memory_kb": 0.2, "opening_ms": 0.25}
 _NAMES = {
-    "cpu_per_stream_minute": ("processor", "s per stream-minute"),
-    "memory_kb": ("memory", "KB per stream"),
-    "opening_ms": ("open one, with the others idle", "ms"),
+    "cpu_per_stream_minute": ("cpu", "s/min"),  # seconds for a minute of one stream
+    "memory_kb": ("memory", "KB"),  # of one stream
+    "opening_ms": ("opening", "ms"),  # one more, until the service answered
 }
 
 
@@ -37,9 +37,7 @@ def measure(quick: bool) -> list[Figure]:
         for streams in (1, 10, 50):
             runs = {kind: _run(kind, streams, served, 4 if quick else 12) for kind in _PYTHONS}
             ours = runs.pop("voiceloop")
-            figures.append(
-                Figure(f"{streams:>2} streams: events answered", "of all sent", ours["answered"], least=0.95)
-            )
+            figures.append(Figure(f"{streams:>2} streams: events answered", "of 1", ours["answered"], least=0.95))
             for what, ratio in _TARGETS.items():
                 figures += [
                     _beside(streams, what, ours, kind, theirs, ratio if kind == "official" else None)
@@ -53,7 +51,7 @@ def _beside(
 ) -> Figure:
     name, unit = _NAMES[what]
     most = ratio if streams == 50 else None
-    return Figure(f"{streams:>2} streams: {name}, by {kind}", unit, ours[what], theirs[what], most_ratio=most)
+    return Figure(f"{streams:>2} streams: {name}, against {kind}", unit, ours[what], theirs[what], most_ratio=most)
 
 
 def _run(kind: str, streams: int, served: dict[str, Any], seconds: int) -> dict[str, Any]:

@@ -56,8 +56,10 @@ class Deadlines:
     """How long to wait, in seconds.
 
     ``connect``: name look-up, TCP, TLS and proxy together. ``headers``: the response's headers, from the first
-    message sent. ``idle``: nothing at all comes from the peer, whether or not anybody waits for a message (None: no
-    limit). ``close``: the peer's end after ours. ``send``: the peer takes nothing of what is sent.
+    message sent, or the first wait for them. ``idle``: nothing at all comes from the peer, whether or not anybody
+    waits for a message (None: no limit). ``close``: nothing of the response comes after our end, nor the peer's end.
+    ``send``: the peer takes nothing of what is sent. A peer that cannot send because nobody takes what it sent is
+    not late.
     """
 
     connect: float = 5.0
