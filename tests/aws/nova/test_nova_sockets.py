@@ -18,7 +18,7 @@ def last_word(request: ReasonerRequest) -> str:
 
 async def test_a_conversation_over_real_sockets() -> None:
     async with Emulator(marked(last_word), timers=0.05) as aws:
-        sonic = NovaSonic(account=aws.account(), renew_after=2.0, deadline=4.0)
+        sonic = NovaSonic(account=aws.account(), renew_after=0.7, deadline=1.4)
         running = Talk(sonic, aws)
         async with Pool() as pool, sonic.connect(running.context(pool)) as link, anyio.create_task_group() as group:
             running.link = link

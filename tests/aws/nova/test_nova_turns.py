@@ -350,6 +350,15 @@ def test_a_connection_that_was_replaced_only_completes_its_reply() -> None:
     assert script.story == "1 says But. | 1 sounds | 1 ends | 1 spoke Yes. | 1 spoke Yes. But."
 
 
+def test_a_connection_that_was_replaced_may_still_call_a_tool() -> None:
+    script = Script().play("U one | S Yes. | A")
+    script.turns.retire()
+    script.made.clear()
+    script.play("T book | S More.")
+    assert script.story == "1 calls book | 1 ends"
+    assert script.turns.ids.calls == {(1, "use-book")}
+
+
 @pytest.mark.parametrize(
     ("script", "lost"),
     [

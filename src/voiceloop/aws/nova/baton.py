@@ -44,7 +44,6 @@ class Baton:
     _told: int = 0
     _most: int | None = None
     _questions: dict[int, str] = field(factory=dict)
-    _orphans: set[tuple[int, str]] = field(factory=set)
 
     def attend(self, speaking: bool) -> None:
         """The session's detector says that the user speaks, or does not."""
@@ -58,15 +57,12 @@ class Baton:
         while len(self._questions) > _QUESTIONS:
             del self._questions[next(iter(self._questions))]
 
-    def owns(self, result: ToolResult, leg: Leg | None) -> bool:
+    def claim(self, result: ToolResult) -> bool:
         """Whether ``result`` answers a call that has no answer yet, so that it is to be told, in whatever way."""
-        if leg is not None and leg.turns.connection == result.connection:
-            known = result.call in leg.turns.tools
-        else:
-            known = (result.connection, result.call) in self._orphans
-            self._orphans.discard((result.connection, result.call))
-        queued = (item for item in self.shared.todo if isinstance(item, ToolResult))
-        return known and all((item.connection, item.call) != (result.connection, result.call) for item in queued)
+        key = (result.connection, result.call)
+        known = key in self.ids.calls
+        self.ids.calls.discard(key)
+        return known
 
     def turns(self, number: int) -> Turns:
         """The reducer of connection ``number``."""
@@ -118,7 +114,6 @@ class Baton:
         if turns.owes and self.shared.model.family.text_input:
             again.append(Ask(GO_ON))
         self.shared.todo.extendleft(reversed(again))
-        self._orphans |= {(turns.connection, call) for call in turns.tools}
         return turns.retire(lost=lost)
 
     def hand_to(self, leg: Leg) -> None:

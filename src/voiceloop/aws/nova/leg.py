@@ -131,10 +131,9 @@ class Leg:
 
     def leave(self, *, linger: bool = False) -> None:
         """Close properly; ``linger``: once the reply that is being made is complete and its words are told."""
-        if self._leaving is None:
-            self._leaving, self._lingers = clock.now(), linger
-            self.after = None
-            self.bell.ring()
+        self._leaving = clock.now() if self._leaving is None else self._leaving
+        self._lingers, self.after = linger, None
+        self.bell.ring()
 
     def check(self, now: float) -> None:
         """Give it up when the service took something that it has to answer, and gave no sign of life since."""
@@ -167,6 +166,8 @@ class Leg:
             self._fail(failure)
         finally:
             self.gone.set()
+        if self._leaving is not None:
+            self.shared.out.put(*self.turns.retire(lost=True))
         self.watch.ended(self, self._error)
 
     async def _live(self) -> None:
@@ -333,11 +334,10 @@ class Leg:
 
     async def _linger(self) -> None:
         """Let the reply that is being made come to its end, and its spoken words be told."""
-        if not self._lingers or self._leaving is None:
-            return
-        latest = min(self._leaving + _DRAIN, self._line.opened + _LONGEST_LIFE)
-        while clock.now() < latest and self.turns.generating:
+        turns, began = self.turns, self._leaving or clock.now()
+        latest = min(began + _DRAIN, self._line.opened + _LONGEST_LIFE)
+        while self._lingers and clock.now() < latest and turns.generating:
             await self.bell.wait(latest)
-        latest = min(latest, max(clock.now(), self.turns.plays_until) + _FINALS)
-        while clock.now() < latest and any(reply.unspoken and not reply.cut for reply in self.turns.recent):
+        latest = min(latest, max(clock.now(), turns.plays_until) + _FINALS)
+        while self._lingers and clock.now() < latest and any(one.unspoken and not one.cut for one in turns.recent):
             await self.bell.wait(latest)

@@ -23,6 +23,7 @@ from voiceloop.interfaces import (
     Link,
     LinkContext,
     LinkEvent,
+    LinkNotice,
     Pause,
     Prompt,
     ReplyFailed,
@@ -99,7 +100,9 @@ class NovaLink(Link):
             case EndOfTurn():
                 renewer.attend(speaking=False)
                 renewer.hand_over()
-            case UserText(text=text, turn=int(turn)):
+            case UserText(text=text, images=images, turn=int(turn)):
+                if images:
+                    self._out.put(LinkNotice("images-ignored", "The model takes no images; only the text was sent."))
                 self._ask(text, turn)
             case UserText():
                 renewer.want()  # it is in the history, which only a new connection is told

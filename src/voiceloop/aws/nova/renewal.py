@@ -121,7 +121,7 @@ class Renewer:
     async def room(self) -> None:
         """Wait until it is no longer full, or the link has ended."""
         while self.full and self.state is not State.OVER:
-            await self._room.wait(clock.now() + _TEND)
+            await self._room.wait(clock.now() + _LOOK)
 
     def attend(self, *, speaking: bool) -> None:
         """The session's detector says that the user speaks, or does not."""
@@ -137,8 +137,12 @@ class Renewer:
 
     def give(self, result: ToolResult) -> None:
         """The result of a tool; one that nobody waits for does nothing."""
-        if self.baton.owns(result, self._current):
-            self.tell(result)
+        if not self.baton.claim(result):
+            return
+        self.tell(result)
+        leg = self._current
+        if not self.shared.model.family.text_input and leg is not None and leg.turns.connection != result.connection:
+            self.want()  # it can only be told as history
 
     def hand_over(self) -> None:
         """The user's turn is over, by hand."""
@@ -234,8 +238,7 @@ class Renewer:
             carry_out()
         if act is Act.RELEASE:
             self._next = None
-        if self.state is State.LAST and before is not State.LAST:
-            self._say("degraded", str(self._failure))
+            self._say("degraded" if self.state is State.LAST else "ready", str(self._failure))
         self._bell.ring()
         self._progress.ring()
 
@@ -298,12 +301,14 @@ class Renewer:
         leg, self._next = self._next, None
         if leg is not None:
             leg.leave()
+        self._say("ready", "The next connection was not used.")
 
     def _wait(self) -> None:
         now = clock.now()
         self._next = None
         if self.state is State.RESTING:
             self._moments.rested = now + rest(self._attempt)
+            self._say("ready", f"The next connection failed: {self._failure}")
         else:
             delay = self.shared.model.retry.delay(self._attempt, clock.random()) if self._attempt else 0.0
             if delay is None:

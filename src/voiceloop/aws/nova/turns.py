@@ -61,10 +61,11 @@ _LABEL = re.compile(r"^\s*[\[<(]([a-z]{2,3}(?:-[A-Za-z]{2,4})?)[\]>)]:?\s*")
 
 @define
 class Ids:
-    """Numbers that are used once in a link, whatever the connection."""
+    """What is used once in a link, whatever the connection. ``calls``: those without a result, by connection."""
 
     replies: Iterator[int] = Factory(lambda: itertools.count(1))
     items: Iterator[int] = Factory(lambda: itertools.count(1))
+    calls: set[tuple[int, str]] = Factory(set)
 
     def item(self) -> str:
         """A name for the transcript of the next utterance."""
@@ -155,6 +156,7 @@ class Turns:
 
     def answer_tool(self, call: str, now: float) -> None:
         """The result of ``call`` was sent; what follows belongs to the reply that called."""
+        self.ids.calls.discard((self.connection, call))
         for reply in self.recent:
             if call in reply.tools:
                 reply.tools.discard(call)
@@ -318,7 +320,9 @@ class Turns:
             return []
         reply.tools.add(event.call)
         reply.called = True
-        return [*made, ModelToolCall(reply.number, self.connection, event.call, event.name, event.arguments)]
+        self.ids.calls.add((self.connection, event.call))
+        made.append(ModelToolCall(reply.number, self.connection, event.call, event.name, event.arguments))
+        return [*made, *self._over(reply)] if self.retired else made  # the result goes elsewhere
 
     def _ended(self, event: BlockEnded, now: float) -> list[LinkEvent]:
         block = self._blocks.pop(event.content, None)
