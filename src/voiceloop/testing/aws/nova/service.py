@@ -330,6 +330,7 @@ class _Connection:
             self._prompt = await self._made_prompt()
             self._stack.callback(self._prompt.conductor.close)
             await self._prompt.hearing.open(rate, stage.resources, self._stack)
+            await self._prompt.hearing.expect(stage.backing.reasoner, conversation_of(self._record.history).view())
             self._spawn(self._prompt.hearing.listen)
             self._spawn(self._conduct)
             for text in self._early:
