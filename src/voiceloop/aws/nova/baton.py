@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import define, field
 
 from voiceloop.aws.nova.history import GO_ON, lines
-from voiceloop.aws.nova.leg import Ask, Leg, Orders, Shared
+from voiceloop.aws.nova.leg import Leg, Orders
+from voiceloop.aws.nova.pump import Ask, Shared
 from voiceloop.aws.nova.replies import Heard, Reply
 from voiceloop.aws.nova.turns import Ids, Turns
 from voiceloop.interfaces import LinkContext, LinkEvent, ToolResult

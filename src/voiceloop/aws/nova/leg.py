@@ -2,62 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 from urllib.parse import quote
 
 import anyio
 from attrs import define, field, frozen
 
 from voiceloop import clock
-from voiceloop.aws.account import Access
 from voiceloop.aws.nova import events_out as out
-from voiceloop.aws.nova.bell import Bell, Outbox
+from voiceloop.aws.nova.bell import Bell
 from voiceloop.aws.nova.connection import Connection, Events, Placement
 from voiceloop.aws.nova.events_in import PROVIDER, AudioCame, OutputEvent, SpeechEnded, SpeechStarted, TextCame
-from voiceloop.aws.nova.history import SYSTEM, Line, late_result
-from voiceloop.aws.nova.ring import Ring
-from voiceloop.aws.nova.sonic import NovaSonic
+from voiceloop.aws.nova.history import SYSTEM, Line
+from voiceloop.aws.nova.pump import Pump, Shared
 from voiceloop.aws.nova.turns import Turns
 from voiceloop.aws.wire.stream import StreamRequest
 from voiceloop.errors import ProviderTimeout, ProviderUnavailable
-from voiceloop.interfaces import Settings, ToolResult
+from voiceloop.interfaces import Settings
 
 _STANDS_WITHIN = 2.0
 """How long to wait for the response's headers beside a connection that serves: a service may hold them back."""
 
-_FRAME_MS, _LEAST_MS = 100, 20
-_CATCH_UP, _BURST = 4.0, 3.0  # input that waited goes out so much faster than real time, after so many s at once
-_LONGEST_HOLD = 45.0  # s without audio while a tool is pending; after 55 s the service ends the connection
 _LONGEST_LIFE = 475.0
 _DRAIN, _FINALS, _CLOSE = 30.0, 10.0, 3.0
 _UNMOVED = 15.0
-
-
-@frozen
-class Ask:
-    """Text for the model, to be answered as turn ``turn`` (None: as a reply of its own)."""
-
-    text: str = field(repr=False)
-    turn: int | None = None
-
-
-@frozen
-class Handover:
-    """The user has finished their turn by hand, with sample ``at`` of the input."""
-
-    at: int
-
-
-ToDo: TypeAlias = Ask | Handover | ToolResult
-
-
-@define
-class Learnt:
-    """What was learnt of a model in this process: whether it takes no audio while a tool is pending."""
-
-    deaf_while_tools: bool = False
 
 
 @frozen
@@ -66,18 +34,6 @@ class Orders:
 
     history: tuple[Line, ...]
     cut: int
-
-
-@frozen(eq=False)
-class Shared:
-    """What all legs of a link use. ``todo``: what is to be told to the model, beside audio."""
-
-    model: NovaSonic
-    access: Access
-    ring: Ring
-    out: Outbox
-    learnt: Learnt
-    todo: deque[ToDo] = field(factory=deque)
 
 
 @frozen(eq=False)
@@ -94,8 +50,7 @@ class Leg:
     """One connection.
 
     ``after``: a leg that has to be gone before. ``beside``: another one serves. ``stood``: the service accepted the
-    stream. ``ready``: it serves. ``talked_over_tool``: it was sent audio while a tool was pending. ``expires``: when
-    its credentials do, on the clock.
+    stream. ``ready``: it serves. ``expires``: when its credentials do, on the clock.
     """
 
     shared: Shared
@@ -105,15 +60,14 @@ class Leg:
     after: Leg | None = None
     beside: bool = False
     connection: Connection | None = None
+    pump: Pump | None = None
     ready: bool = False
-    talked_over_tool: bool = False
     expires: float | None = None
     born: float = field(factory=clock.now)
     bell: Bell = field(factory=Bell)
     gone: anyio.Event = field(factory=anyio.Event)
     _stood: anyio.Event = field(factory=anyio.Event)
     _heard_at: float = 0.0
-    _demanded: float = 0.0
     _orders: Orders | None = None
     _leaving: float | None = None
     _lingers: bool = False
@@ -137,7 +91,8 @@ class Leg:
 
     def check(self, now: float) -> None:
         """Give it up when the service took something that it has to answer, and gave no sign of life since."""
-        if self._leaving is None and self._demanded > self._heard_at and now - self._demanded > _UNMOVED:
+        told_at = 0.0 if self.pump is None else self.pump.told_at
+        if self._leaving is None and told_at > self._heard_at and now - told_at > _UNMOVED:
             self._fail(
                 ProviderTimeout(
                     f"gave no sign of life for {_UNMOVED:g} s after it was told something",
@@ -249,7 +204,8 @@ class Leg:
             await self._line.take_over(self._orders.history)
             self.ready = True
             self.watch.moved()
-            await self._serve()
+            self.pump = Pump(self.shared, self._line, self.turns, self.bell, lambda: self._leaving is not None)
+            await self.pump.run()
         await self._linger()
         with anyio.CancelScope(deadline=clock.now() + _CLOSE, shield=True):
             await self._line.finish()
@@ -267,68 +223,6 @@ class Leg:
     def _speaking(self) -> out.Speaking:
         model, settings = self.shared.model, self.settings
         return out.Speaking(settings.voice or model.voice, model.output_rate, settings.tools, model.tool_choice)
-
-    async def _serve(self) -> None:
-        """Pass input on, and silence where there is none; beside it, what is to be told."""
-        line, todo = self._line, self.shared.todo
-        rate, silence_ms = line.rate, self.shared.model.silence_ms
-        silence = bytes(2 * round(silence_ms * rate / 1000))
-        quiet_at = clock.now() + self.shared.model.silence_after
-        pace = held = partial = 0.0
-        while self._leaving is None:
-            now = clock.now()
-            if todo and self._due(todo[0]):
-                await self._tell(todo[0])
-                todo.popleft()
-                continue
-            held = (held or now) if self._deaf else 0.0
-            if held and now - held < _LONGEST_HOLD:
-                await self.bell.wait(now + 0.1)
-                continue
-            waiting = self.shared.ring.end - line.sent
-            if waiting and not held and pace - now > _BURST / _CATCH_UP:
-                await self.bell.wait(pace - _BURST / _CATCH_UP)
-            elif waiting and not held and (waiting * 1000 >= _LEAST_MS * rate or (partial and now >= partial)):
-                pcm = self.shared.ring.read(line.sent, _FRAME_MS * rate // 1000)
-                at, line.sent = line.sent, line.sent + len(pcm) // 2
-                pace, partial = max(pace, now) + len(pcm) / 2 / rate / _CATCH_UP, 0.0
-                quiet_at = now + self.shared.model.silence_after
-                self.talked_over_tool = self.talked_over_tool or bool(self.turns.tools)
-                await line.audio(pcm, at)
-            elif waiting and not held:
-                partial = partial or now + _LEAST_MS / 1000
-                await self.bell.wait(partial)
-            elif now >= quiet_at:
-                self.talked_over_tool = self.talked_over_tool or bool(self.turns.tools)
-                await line.audio(silence, None)
-                held, quiet_at = (clock.now() if held else 0.0), quiet_at + silence_ms / 1000
-            else:
-                await self.bell.wait(quiet_at)
-
-    @property
-    def _deaf(self) -> bool:
-        return self.shared.learnt.deaf_while_tools and bool(self.turns.tools)
-
-    def _due(self, item: ToDo) -> bool:
-        return not isinstance(item, Handover) or self._line.sent >= item.at
-
-    async def _tell(self, item: ToDo) -> None:
-        line, now = self._line, clock.now()
-        match item:
-            case Ask(text=text, turn=turn):
-                await line.text(text)
-                self.turns.ask(turn, now)
-            case ToolResult(call=call) if item.connection == line.number and call in self.turns.tools:
-                await line.result(call, item.result, error=item.error)
-                self.turns.answer_tool(call, now)
-            case ToolResult() if self.shared.model.family.text_input:
-                await line.text(late_result(item.name, item.result, error=item.error))
-                self.turns.ask(None, now)
-            case Handover():
-                await line.end_turn()
-            case ToolResult():
-                return  # the next connection finds it in the history
-        self._demanded = clock.now()
 
     # ------------------------------------------------------------ leaving
 

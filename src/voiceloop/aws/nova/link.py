@@ -10,7 +10,7 @@ import anyio
 from voiceloop.aws.nova.bell import Outbox
 from voiceloop.aws.nova.events_in import PROVIDER
 from voiceloop.aws.nova.history import GREETING
-from voiceloop.aws.nova.leg import Ask, Learnt, Shared
+from voiceloop.aws.nova.pump import Ask, Learnt, Shared
 from voiceloop.aws.nova.renewal import Renewer
 from voiceloop.aws.nova.ring import Ring
 from voiceloop.aws.nova.sonic import NovaSonic

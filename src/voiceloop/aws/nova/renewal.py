@@ -12,7 +12,8 @@ from voiceloop import clock
 from voiceloop.aws.nova.baton import Baton
 from voiceloop.aws.nova.bell import Bell
 from voiceloop.aws.nova.events_in import PROVIDER
-from voiceloop.aws.nova.leg import Ask, Handover, Leg, Shared, ToDo, Watch
+from voiceloop.aws.nova.leg import Leg, Watch
+from voiceloop.aws.nova.pump import Ask, Handover, Shared, ToDo
 from voiceloop.aws.nova.trouble import Trouble, trouble
 from voiceloop.errors import BadInput, ProviderError, ProviderTimeout
 from voiceloop.events import Link as LinkState
@@ -40,15 +41,23 @@ _LIVED = 5.0  # a connection that was accepted for so long was not refused for w
 
 
 @define
-class _Moments:
-    """Times on the clock: when the present wait is over, when B was opened, when A took over, since when settings
-    wait, and when A's credentials expire."""
+class _Record:
+    """What happened, and when on the clock: ``rested``, the end of the present wait; ``opened``, when B was opened;
+    ``served``, when A took over; ``changed``, since when settings wait; ``expires``, when A's credentials do.
+
+    ``numbers``: how many connections there were. ``attempt``: how many failed one after another. ``failure``: the
+    last one; ``barred``: what B was refused with for good.
+    """
 
     rested: float = 0.0
     opened: float = 0.0
     served: float = 0.0
     changed: float | None = None
     expires: float | None = None
+    numbers: int = 0
+    attempt: int = 0
+    failure: Exception | None = None
+    barred: Exception | None = None
 
 
 @define(eq=False)
@@ -63,11 +72,7 @@ class Renewer:
     _current: Leg | None = None
     _next: Leg | None = None
     _legs: list[Leg] = field(factory=list)
-    _attempt: int = 0
-    _failure: Exception | None = None
-    _barred: Exception | None = None
-    _moments: _Moments = field(factory=_Moments)
-    _numbers: int = 0
+    _record: _Record = field(factory=_Record)
     _bell: Bell = field(factory=Bell)
     _progress: Bell = field(factory=Bell)
     _room: Bell = field(factory=Bell)
@@ -94,8 +99,8 @@ class Renewer:
                 return
             if leg is None:
                 await self._progress.wait(until)
-        if self._failure is not None:
-            raise self._failure
+        if self._record.failure is not None:
+            raise self._record.failure
 
     async def leave(self) -> None:
         """Close whatever is open, as properly as can be done soon."""
@@ -157,8 +162,8 @@ class Renewer:
 
     def want(self) -> None:
         """Something only reaches the model by a new connection."""
-        if self._moments.changed is None:
-            self._moments.changed = clock.now()
+        if self._record.changed is None:
+            self._record.changed = clock.now()
         self._bell.ring()
 
     def number_reply(self) -> int:
@@ -185,7 +190,7 @@ class Renewer:
         """What the time and the scene bring about in this state, if anything."""
         leg, state = self._current, self.state
         if state in (State.RESTING, State.WAITING):
-            return Happening.RESTED if now >= self._moments.rested else None
+            return Happening.RESTED if now >= self._record.rested else None
         if leg is None or state not in (State.STEADY, State.SEEKING, State.STANDBY, State.ALONE):
             return None
         age, clocks = self._age(leg), self.shared.model.clocks
@@ -198,21 +203,21 @@ class Renewer:
             return Happening.SAFE
         if now >= age.force_at(clocks):
             return Happening.OVERDUE
-        stale = state is State.STANDBY and now >= self._moments.opened + clocks.standby
+        stale = state is State.STANDBY and now >= self._record.opened + clocks.standby
         return Happening.STALE if stale else None
 
     def _next_look(self, now: float) -> float:
         if self.state in (State.SEEKING, State.STANDBY, State.ALONE):
             return now + _LOOK
         if self.state in (State.RESTING, State.WAITING):
-            return self._moments.rested
+            return self._record.rested
         return now + _TEND
 
     def _age(self, leg: Leg) -> Age:
         line = leg.connection
-        opened = self._moments.served if line is None else line.opened
-        spoke = opened if line is None else max(line.spoke, self._moments.served)
-        return Age(opened, spoke, self._moments.expires, self._moments.changed)
+        opened = self._record.served if line is None else line.opened
+        spoke = opened if line is None else max(line.spoke, self._record.served)
+        return Age(opened, spoke, self._record.expires, self._record.changed)
 
     def _tend(self, now: float) -> None:
         """End what was waited for long enough."""
@@ -238,7 +243,7 @@ class Renewer:
             carry_out()
         if act is Act.RELEASE:
             self._next = None
-            self._say("degraded" if self.state is State.LAST else "ready", str(self._failure))
+            self._say("degraded" if self.state is State.LAST else "ready", str(self._record.failure))
         self._bell.ring()
         self._progress.ring()
 
@@ -249,35 +254,35 @@ class Renewer:
             Act.BREAK: self._break,
             Act.DROP: self._drop,
             Act.WAIT: self._wait,
-            Act.GIVE_UP: lambda: self._end(self._failure),
+            Act.GIVE_UP: lambda: self._end(self._record.failure),
             Act.CLOSE: self._close,
         }
 
     # ------------------------------------------------------------ what is done
 
     def _open(self, after: Leg | None = None) -> None:
-        self._numbers += 1
+        self._record.numbers += 1
         leg = self._next = Leg(
             self.shared,
-            self.baton.turns(self._numbers),
+            self.baton.turns(self._record.numbers),
             self.settings,
             Watch(opened=self._opened, ended=self._ended, moved=self._progress.ring),
             after=after,
             beside=self._current is not None,
         )
         self._legs.append(leg)
-        self.group.start_soon(leg.run, name=f"connection {self._numbers}")
+        self.group.start_soon(leg.run, name=f"connection {self._record.numbers}")
         if self._current is not None:
             self._say("renewing")
 
     def _swap(self) -> None:
         leg, self._next = self._next, None
         assert leg is not None
-        first = self._moments.served == 0.0
+        first = self._record.served == 0.0
         self._part(lost=False)
         self._current = leg
         now = clock.now()
-        self._moments.served, self._moments.changed, self._moments.expires = now, None, leg.expires
+        self._record.served, self._record.changed, self._record.expires = now, None, leg.expires
         self.baton.hand_to(leg)
         if leg.settings != self.settings:
             self.want()
@@ -307,19 +312,21 @@ class Renewer:
         now = clock.now()
         self._next = None
         if self.state is State.RESTING:
-            self._moments.rested = now + rest(self._attempt)
-            self._say("ready", f"The next connection failed: {self._failure}")
+            self._record.rested = now + rest(self._record.attempt)
+            self._say("ready", f"The next connection failed: {self._record.failure}")
         else:
-            delay = self.shared.model.retry.delay(self._attempt, clock.random()) if self._attempt else 0.0
+            delay = (
+                self.shared.model.retry.delay(self._record.attempt, clock.random()) if self._record.attempt else 0.0
+            )
             if delay is None:
                 self._happen(Happening.SPENT)
                 return
-            self._moments.rested = now + delay
-        self._attempt += 1
+            self._record.rested = now + delay
+        self._record.attempt += 1
 
     def _end(self, error: Exception | None) -> None:
         self.state = State.OVER
-        self._failure = error
+        self._record.failure = error
         self.shared.out.close(error)
         self._close()
 
@@ -335,7 +342,7 @@ class Renewer:
 
     def _opened(self, leg: Leg) -> None:
         if leg is self._next:
-            self._moments.opened = clock.now()
+            self._record.opened = clock.now()
             self._happen(Happening.OPENED)
 
     def _ended(self, leg: Leg, error: Exception | None) -> None:
@@ -343,22 +350,22 @@ class Renewer:
         if error is not None and not isinstance(error, ProviderError | BadInput):
             self._end(error)
         elif leg is self._next:
-            self._failure, self._next = error, None
+            self._record.failure, self._next = error, None
             kind = self._trouble(leg, error)
-            self._barred = error if kind is Trouble.LASTING else None
+            self._record.barred = error if kind is Trouble.LASTING else None
             self._happen(_OF_NEXT[kind])
         elif leg is self._current:
-            self._failure = self._barred if self.state is State.LAST else error
+            self._record.failure = self._record.barred if self.state is State.LAST else error
             self._lost(leg, self._trouble(leg, error))
 
     def _lost(self, leg: Leg, kind: Trouble) -> None:
         now = clock.now()
-        if now - self._moments.served > _AGED:
-            self._attempt = 0
+        if now - self._record.served > _AGED:
+            self._record.attempt = 0
         if kind is Trouble.LASTING:
             self._happen(Happening.REFUSED)
             return
-        self._say("recovering", str(self._failure))
+        self._say("recovering", str(self._record.failure))
         if self.state is not State.STANDBY:
             self._part(lost=True)
         self._happen(Happening.LOST)
@@ -371,7 +378,7 @@ class Renewer:
             return Trouble.PASSING
         if kind is Trouble.GENERIC:
             lived = clock.now() - leg.born
-            if leg.turns.tools and leg.talked_over_tool:
+            if leg.turns.tools and leg.pump is not None and leg.pump.talked_over_tool:
                 self.shared.learnt.deaf_while_tools = True
                 notice = "The model takes no audio while it waits for a tool; it is held back from now on."
                 self.shared.out.put(LinkNotice("no-audio-while-tool-pending", notice))
