@@ -155,6 +155,20 @@ async def test_words_that_change_before_the_commit_drop_the_eager_answer() -> No
     assert [event.text for event in of(log, vl.ReplyText)] == ["Good."]
 
 
+async def test_punctuation_that_comes_before_the_commit_keeps_the_eager_answer() -> None:
+    said = Spoken("we would like that", final="We would like that.", final_after=0.35)
+    model = cascade([said, "thanks"], ["Good.", "Gladly."])
+    steps = [Speak(600), OVER, Speak(600), ended(2)]
+    log = await talk(steps, model, eager=True, checked=False)  # its partial was called stable
+    first = of(log, vl.TurnMetrics)[0]
+    assert (first.endpointing, first.voice_to_voice) == (370, 500)
+    assert finals(log)[0] == "We would like that."
+    assert [messages[0] for messages in questions(model)] == [
+        ("user", "we would like that"),
+        ("user", "We would like that."),
+    ]
+
+
 async def test_an_eager_tool_waits_for_the_commit() -> None:
     ran: list[float] = []
 

@@ -261,6 +261,8 @@ class Conductor(Ears):
         turn = self.speaker.current
         if turn is not None and turn.speculative:
             self._send(EndOfTurn(turn=None))
+            if turn.entry is not None and self.conversation.amendable(turn.entry):  # its punctuation came later
+                self.conversation.amend_user(turn.entry, utterance.text, utterance.confidence)
             self._confirm(turn, speech_ended)
         else:
             self._answer(utterance.number, utterance.text, utterance.confidence, speech_ended)

@@ -12,7 +12,7 @@ from voiceloop.engine.wake import Timers
 from voiceloop.interfaces import Final, Partial, Silent, Speaking, TurnOver, TurnSignal, TurnState
 from voiceloop.rules import endpointing
 from voiceloop.rules.endpointing import Endpointing, Evidence
-from voiceloop.rules.transcripts import Committed, Revised, Transcripts, Utterance
+from voiceloop.rules.transcripts import Committed, Revised, Transcripts, Utterance, alike
 
 CONFIRM_MS = 250.0
 """Speech that long, over a reply, is an interruption."""
@@ -231,7 +231,7 @@ class Listener:
             return
         evidence = self._evidence(self._speech_end_ms)
         settings = _AT_ONCE if self._ending else self._hearing.endpointing
-        if self._hearing.eager and endpointing.eager(evidence, settings) and self._prepared != evidence.text:
+        if self._hearing.eager and endpointing.eager(evidence, settings) and not self._is_prepared(evidence.text):
             self._void()
             if not self._ears.ignores(self._transcripts.current):
                 self._prepared = evidence.text
@@ -288,7 +288,7 @@ class Listener:
             self._ears.ignored(why)
             self._drop()
             return
-        if self._prepared != current.text:
+        if not self._is_prepared(current.text):
             self._void()
         done = self._transcripts.commit(ended)
         self._over(ended)
@@ -327,6 +327,9 @@ class Listener:
         self._speech_end_ms, self._only_words = None, False
         if told:
             self._ears.user("ended", ended_ms)
+
+    def _is_prepared(self, text: str) -> bool:
+        return self._prepared is not None and alike(self._prepared, text)
 
     def _void(self) -> None:
         if self._prepared is not None:

@@ -196,7 +196,7 @@ class Transcripts:
                 continue
             before, now = self._known[upper.number], self._utterance(upper.number, self._boundaries[:index], upper)
             settled = now.stable and (final or len(now.text.split()) >= len(before.split()))
-            if settled and _normal(before) != _normal(now.text):
+            if settled and not alike(before, now.text):
                 self._known[upper.number] = now.text
                 yield Revised(upper.number, before, now.text)
 
@@ -212,6 +212,11 @@ class Transcripts:
             language=next((portion.item.language for portion in reversed(portions) if portion.item.language), None),
             final=bool(portions) and len(finals) == len(portions),
         )
+
+
+def alike(text: str, other: str) -> bool:
+    """Whether two texts say the same words; case and punctuation do not count."""
+    return text == other or _normal(text) == _normal(other)
 
 
 def _portion(item: Partial | Final, lower: Sequence[_Boundary], upper: _Boundary | None) -> _Portion:

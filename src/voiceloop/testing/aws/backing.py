@@ -20,9 +20,10 @@ class Backing:
     """The engines behind the services.
 
     ``recognizer`` hears for Transcribe and Nova Sonic, ``reasoner`` answers for Bedrock and Nova Sonic,
-    ``synthesizer`` speaks for Polly and Nova Sonic. ``first_token`` and ``polly_delay``: seconds that Bedrock takes
-    until its first token, and Polly until its first byte, besides what the engines take. ``turns`` hears where speech
-    begins and ends. ``punctuate``: Transcribe writes a capital and a full stop where the recognizer writes none.
+    ``synthesizer`` speaks for Polly and Nova Sonic. ``first_token``: seconds from a request to
+    Bedrock's first token, besides what the reasoner takes. ``polly_delay``: seconds from a request to Polly's first
+    byte, where the synthesizer does not take longer. ``turns`` hears where speech begins and ends. ``punctuate``:
+    Transcribe writes a capital and a full stop where the recognizer writes none.
 
     Raises BadInput for negative times.
     """

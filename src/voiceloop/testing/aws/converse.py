@@ -100,7 +100,7 @@ class Converse(RestService):
         most, stops = config.get("maxTokens", model.tokens), config.get("stopSequences") or ()
         writer = Writer(_thinks(body, model), most, stops, calls, _new_call)
         async with self._stage.backing.reasoner.reply(_request(body, self._stage.resources)) as items:
-            await anyio.sleep(self._stage.backing.first_token)
+            await anyio.sleep_until(began + self._stage.backing.first_token)
             for event in writer.begin():
                 yield event
             async for item in items:

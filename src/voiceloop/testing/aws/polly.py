@@ -117,10 +117,10 @@ class Polly(RestService):
         engine = str(body.get("Engine") or "standard")
         _among("engine", engine, ENGINES)
         order = checked(body, engine, self._lexicons)
-        stream = Ahead(self._chunks(request.caller.region, order))
+        began, stream = clock.now(), Ahead(self._chunks(request.caller.region, order))
         try:
             await stream.look()
-            await anyio.sleep(self._delay)
+            await anyio.sleep_until(began + self._delay)
         except BaseException:
             await stream.aclose()
             raise
