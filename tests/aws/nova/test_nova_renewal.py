@@ -144,7 +144,7 @@ async def test_silence_of_both_sides_is_no_end() -> None:
 
     async with talk(backing=marked(), before=before) as running:
         await running.word(1)
-        await anyio.sleep(1200)
+        await anyio.sleep(600)
         await running.word(2)
         await running.ends(ReplyEnded, 2)
     assert running.failure is None
@@ -177,7 +177,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("phase", range(0, 3000, 700))
+@pytest.mark.parametrize("phase", (0, 1100, 2200))
 async def test_a_connection_that_breaks_is_replaced(loss: str, phase: int) -> None:
     def before(aws: Emulator) -> None:
         aws.nova.timers = LOSSES[loss]
@@ -289,7 +289,7 @@ async def test_a_model_that_takes_no_audio_while_a_tool_is_pending_is_learnt() -
 
 
 @pytest.mark.parametrize("kind", ["throttle", "unavailable", "instability", "drop", "reset", "bad_crc", "truncate"])
-@pytest.mark.parametrize("when", [{}, {"at": 0}, {"at": 5}, {"after": 3}, {"after": 40}])
+@pytest.mark.parametrize("when", [{}, {"at": 5}, {"after": 40}])
 async def test_faults_are_recovered_from(kind: str, when: dict[str, int]) -> None:
     fault = Fault(kind, "InvokeModelWithBidirectionalStream", **when)
     async with talk(backing=marked(), faults=[fault]) as running:
