@@ -215,6 +215,7 @@ async def test_minutes_in_which_connections_break(seed: int) -> None:
     def before(aws: Emulator) -> None:
         ends = ("timeout", "end", "531")
         aws.nova.timers = NovaTimers(longest=7 + seed, longest_error=ends[seed % 3])
+        aws.nova.profile = NovaProfile(speech_end="after" if seed % 2 else "before")
 
     def reply(request: ReasonerRequest) -> str:
         return f"You said {request.messages[-1].text}."

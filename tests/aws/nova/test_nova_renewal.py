@@ -10,9 +10,11 @@ import pytest
 from voiceloop.conversation import TextPart
 from voiceloop.errors import ProviderError
 from voiceloop.interfaces import (
+    Attend,
     LinkChanged,
     LinkNotice,
     ModelToolCall,
+    Pause,
     ReasonerRequest,
     Renewed,
     ReplyAudio,
@@ -30,7 +32,7 @@ from voiceloop.testing.aws.nova.profile import NovaLimits, NovaProfile, NovaTime
 from voiceloop.testing.scripted import silence
 from voiceloop.tools import tool
 
-from .nova_link_kit import Talk, marked, talk, words_in
+from .nova_link_kit import Talk, marked, talk, word, words_in
 
 pytestmark = pytest.mark.virtual_time(seed=0)
 
@@ -177,7 +179,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("phase", (0, 1100, 2200))
+@pytest.mark.parametrize("phase", [0, 1100, 2200])
 async def test_a_connection_that_breaks_is_replaced(loss: str, phase: int) -> None:
     def before(aws: Emulator) -> None:
         aws.nova.timers = LOSSES[loss]
@@ -195,6 +197,33 @@ async def test_a_connection_that_breaks_is_replaced(loss: str, phase: int) -> No
         assert answered.count(f"You said w{number}.") == 1, answered
     assert "recovering" in states(running)
     assert states(running)[-1] == "ready"
+
+
+@pytest.mark.parametrize("detected", [True, False])
+async def test_without_events_of_speech_nothing_is_lost_either(detected: bool) -> None:
+    """A detector of the session tells where the user began to speak; without one, their words are asked again."""
+
+    def before(aws: Emulator) -> None:
+        aws.nova.timers = NovaTimers(longest=9.5)
+        aws.nova.profile = NovaProfile(speech_events=False)
+
+    async with talk(backing=marked(), before=before) as running:
+        for number in range(1, 10):
+            if detected:
+                await running.hear(word(number, 200))
+                await running.link.send(Attend())
+            await running.hear(word(number, 400 if detected else 600))
+            if detected:
+                await running.link.send(Pause())
+            await running.hear(silence(2900))
+        await anyio.sleep(8)
+    assert running.failure is None
+    assert len(running.nova.connections) > 2
+    answers = running.said()
+    if detected:
+        assert [answers.count(f"You said w{number}.") for number in range(1, 10)] == [1] * 9
+    else:
+        assert max(answers.count(f"You said w{number}.") for number in range(1, 10)) == 1
 
 
 async def test_typed_text_is_asked_again_when_the_connection_breaks() -> None:

@@ -104,12 +104,16 @@ class Baton:
             heard = turns.answered  # its answer had begun, but nothing of it was heard
             if heard.start is not None:
                 self.cut = max(min(self._samples(heard.start - _LEAD_MS), scene.sent), scene.kept)
+        again = [Ask(self._questions[turn], turn) for turn in turns.asked if turn in self._questions]
+        self._unsaid = "" if heard is None else " ".join(heard.texts) or self._unsaid
+        if heard is not None and heard.texts and heard.start is None and scene.unanswered is None:
+            if self.shared.model.family.text_input:
+                again.append(Ask(self._unsaid))  # nobody knows where it was said: asked again in its words
+            heard = None
         if heard is not None:
-            self._unsaid = " ".join(heard.texts) or self._unsaid
             heard = Heard(heard.item, heard.start, heard.end, heard.over, at=now)
         self._heard = heard
         self._reply = reply or self._reply
-        again = [Ask(self._questions[turn], turn) for turn in turns.asked if turn in self._questions]
         if void is not None and void.turn in self._questions:
             again.insert(0, Ask(self._questions[void.turn]))
         if turns.owes and self.shared.model.family.text_input:
@@ -124,7 +128,6 @@ class Baton:
         self._heard = None
         self._tell_results()
         leg.take_over(self._orders())
-        self._unsaid = ""
 
     def _tell_results(self) -> None:
         """Results that wait to be sent are in the history now: the model only has to go on."""

@@ -187,6 +187,9 @@ class Leg:
         if isinstance(event, AudioCame | TextCame | SpeechStarted | SpeechEnded):
             self._line.spoke = now
         self.shared.out.put(*self.turns.take(event, now))
+        answered = self.turns.answered
+        if answered is not None and answered.end is None:  # nobody told: it lies before what was sent by now
+            answered.end = self._line.sent * 1000 / self._line.rate
         if self._leaving is not None:
             self.bell.ring()
 

@@ -291,6 +291,7 @@ class Renewer:
             self._say("ready")
 
     def _break(self) -> None:
+        self._say("renewing")
         before = self._part(lost=False, linger=False)
         self._open(after=before)
 
@@ -315,9 +316,8 @@ class Renewer:
             self._record.rested = now + rest(self._record.attempt)
             self._say("ready", f"The next connection failed: {self._record.failure}")
         else:
-            delay = (
-                self.shared.model.retry.delay(self._record.attempt, clock.random()) if self._record.attempt else 0.0
-            )
+            attempt = self._record.attempt
+            delay = self.shared.model.retry.delay(attempt, clock.random()) if attempt else 0.0
             if delay is None:
                 self._happen(Happening.SPENT)
                 return
@@ -365,9 +365,9 @@ class Renewer:
         if kind is Trouble.LASTING:
             self._happen(Happening.REFUSED)
             return
-        self._say("recovering", str(self._record.failure))
-        if self.state is not State.STANDBY:
-            self._part(lost=True)
+        if self.state is not State.LAST:
+            self._say("recovering", str(self._record.failure))
+        self._part(lost=True)
         self._happen(Happening.LOST)
 
     def _trouble(self, leg: Leg, error: Exception | None) -> Trouble:
