@@ -17,7 +17,18 @@ from zlib import crc32
 from voiceloop.aws.wire.stream import HeaderValue, Message
 from voiceloop.errors import BadInput
 
-__all__ = ("BrokenFrame", "Decoder", "Encoder", "Int8", "Int16", "Int64", "encode", "encode_headers", "pack")
+__all__ = (
+    "BrokenFrame",
+    "Decoder",
+    "Encoder",
+    "Int8",
+    "Int16",
+    "Int64",
+    "encode",
+    "encode_headers",
+    "milliseconds",
+    "pack",
+)
 
 MOST_HEADERS = 128 * 1024
 """Bytes of headers in a frame."""

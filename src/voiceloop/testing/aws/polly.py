@@ -308,4 +308,4 @@ def _voices(query: Mapping[str, str]) -> Response:
     return Response(200, {"content-type": "application/json"}, json.dumps(told).encode())
 
 
-__all__ = ("Ahead", "Order", "Polly", "Throttle", "checked", "documented")
+__all__ = ("Ahead", "Order", "Polly", "Throttle", "checked", "documented", "invalid", "refuse")
