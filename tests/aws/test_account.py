@@ -15,9 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voiceloop as vl
+from voiceloop.aws import Transcribe
 from voiceloop.aws.account import Access, Account, Keys
 from voiceloop.aws.wire.stream import Deadlines, EventStream, StreamRequest, Wire
 from voiceloop.errors import BadInput, ProviderRefused
+from voiceloop.interfaces import ListenConfig
+from voiceloop.testing.aws import Backing, Emulator
 
 from .web import Authority
 
@@ -100,6 +103,16 @@ def test_no_key_shows_in_any_repr(access: str, secret: str, token: str, password
     account = Account("us-east-1", keys=keys, proxy=f"http://user:{password.replace('/', 'x')}@proxy:3128")
     shown = f"{keys!r} {keys} {account!r} {account} {('voiceloop.aws.access', account)!r}"
     assert not [hidden for hidden in (access, secret, token, password.replace("/", "x")) if hidden in shown]
+
+
+async def test_no_token_shows_in_the_debug_log_of_an_event_stream(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with Emulator(Backing.scripted()) as aws, vl.Pool() as pool:
+        keys = aws.issue(3600)
+        async with Transcribe(account=aws.account(keys=keys)).open(ListenConfig(pool)):
+            pass
+    assert keys.session_token and keys.session_token not in caplog.text
+    assert keys.access_key not in caplog.text
 
 
 async def test_no_key_shows_in_a_log_or_an_access(pool: vl.Pool, caplog: pytest.LogCaptureFixture) -> None:

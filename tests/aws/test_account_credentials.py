@@ -142,6 +142,23 @@ async def test_a_credential_process_that_hangs_meets_a_deadline(
         os.kill(int(running.read_text()), 0)
 
 
+async def test_those_who_wait_for_credentials_do_not_wait_one_after_the_other(
+    pool: vl.Pool, bare_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceloop.aws.account.CREDENTIALS_DEADLINE", 0.5)
+    process(bare_environment, "import time; time.sleep(60)")
+    access = await Account("us-east-1").access(pool)
+
+    async def ask() -> None:
+        with pytest.raises(ProviderTimeout, match=r"no credentials after 0\.5 s"):
+            await access.credentials()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(ask)
+
+
 def container(expires: datetime) -> Callable[[Asked], Told]:
     def answer(asked: Asked) -> Told:
         if asked.headers.get("authorization") != "let-me-in":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -16,8 +17,8 @@ import voiceloop as vl
 from voiceloop import errors
 from voiceloop.aws.account import Access, Account, Keys
 from voiceloop.aws.clients import call
-from voiceloop.aws.connections import Connections
-from voiceloop.aws.faults import fault_of
+from voiceloop.aws.connections import Connections, Patience
+from voiceloop.aws.faults import fault_of, translated
 from voiceloop.rules.backoff import Backoff
 from voiceloop.testing.aws import Backing, Emulator
 
@@ -271,6 +272,30 @@ async def test_closing_the_pool_closes_every_connection(authority: Authority) ->
             await access.warm("polly", 3)
             assert served.open == 3
         await until(lambda: not served.open)
+
+
+async def test_a_call_that_goes_on_while_the_pool_closes_fails_as_a_lost_connection(authority: Authority) -> None:
+    async with web(polly, authority.server) as served:
+        async with vl.Pool() as pool:
+            account = Account("us-east-1", keys=Keys("a", "b"), ca_bundle=authority.file, endpoints={"": served.url})
+            client = await (await account.access(pool)).client("polly")
+        with pytest.raises(errors.ProviderUnavailable), translated("polly", "SynthesizeSpeech"):
+            await client.synthesize_speech(**WORDS)
+
+
+async def test_how_long_an_answer_may_take_is_for_who_asks_to_say(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceloop.aws.connections.Patience", functools.partial(Patience, read=0.1))
+
+    def answer(asked: Asked) -> Told:
+        return Told(body=SPEECH.body, headers=SPEECH.headers, after=0.3)
+
+    async with speaking(authority, answer) as (served, access, _):
+        assert await speak(access) == SPEECH.body
+        with pytest.raises(errors.ProviderTimeout):
+            await call(access, "polly", "SynthesizeSpeech", backoff=Backoff(attempts=1), deadline=0.1, **WORDS)
+    assert len(served.asked) == 2
 
 
 async def test_sessions_of_a_pool_share_a_client_and_other_keys_do_not(authority: Authority) -> None:

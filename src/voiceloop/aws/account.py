@@ -20,7 +20,7 @@ from voiceloop.aws.chain import Chain, Credentials
 from voiceloop.aws.fault_hints import PROVIDERS
 from voiceloop.aws.faults import from_boto
 from voiceloop.aws.wire.stream import Deadlines, EventStream, StreamRequest, Wire
-from voiceloop.errors import BadInput, ProviderRefused, ProviderTimeout
+from voiceloop.errors import BadInput, ProviderRefused, ProviderTimeout, VoiceloopError
 from voiceloop.interfaces import Resources
 
 if TYPE_CHECKING:
@@ -174,27 +174,29 @@ class Access:
         keys = self.account.keys
         if keys is not None:
             return Credentials(keys.access_key, keys.secret_key, keys.session_token, keys.expires)
-        # One caller asks the identity provider, the others take what it got.
         with clock.outside_work():
-            async with self._signing_in:
-                if self.chain.calls_aws and not self._prepared:
-                    tls = await self.tls()
-                    await anyio.to_thread.run_sync(self.chain.preload_roles, tls, self.proxy)
-                    self._prepared = True
-                found = await self._resolve()
+            found = await self._found()
         if found is None:
             from botocore.exceptions import NoCredentialsError
 
             raise from_boto("", "", NoCredentialsError())
         return found
 
-    async def _resolve(self) -> Credentials | None:
+    async def _found(self) -> Credentials | None:
         from botocore.exceptions import BotoCoreError, ClientError
 
         failure: Exception
         try:
             with anyio.fail_after(CREDENTIALS_DEADLINE):
-                return await self.chain.credentials()
+                # One caller asks the identity provider, the others take what it got.
+                async with self._signing_in:
+                    if self.chain.calls_aws and not self._prepared:
+                        tls = await self.tls()
+                        await anyio.to_thread.run_sync(self.chain.preload_roles, tls, self.proxy)
+                        self._prepared = True
+                    return await self.chain.credentials()
+        except VoiceloopError:
+            raise
         except TimeoutError:
             failure = ProviderTimeout(
                 f"no credentials after {CREDENTIALS_DEADLINE:g} s",

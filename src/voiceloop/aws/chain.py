@@ -205,11 +205,12 @@ class Chain:
 
 
 def _hush() -> None:
-    """Keep botocore's debug log, which has tokens and what people said, out of one that is on for everything.
+    """Keep the debug logs that have tokens and what people said out of one that is on for everything: botocore's, and
+    that of HTTP/2's headers.
 
     Whoever sets these loggers' own level gets it.
     """
-    for name in ("botocore", "aiobotocore"):
+    for name in ("botocore", "aiobotocore", "hpack"):
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.INFO)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ("Client", "call", "open_client")
 
+# Whoever calls has a deadline of their own, which may be long where a model thinks before it answers.
+_READ = 600.0
+
 
 @frozen(eq=False)
 class Client:
@@ -32,10 +35,18 @@ class Client:
     connections: Connections
 
 
-async def call(access: Access, service: str, operation: str, *, backoff: Backoff = Backoff(), **params: Any) -> Any:
+async def call(
+    access: Access,
+    service: str,
+    operation: str,
+    *,
+    backoff: Backoff = Backoff(),
+    deadline: float = 20.0,
+    **params: Any,
+) -> Any:
     """Call ``operation`` (``SynthesizeSpeech``) of ``service`` and return botocore's answer, its body unread.
 
-    Tried again by ``backoff`` where that can help: throttles, server errors, lost connections. Raises the
+    ``deadline``: seconds that one try may take. Tried again by ``backoff`` where that can help: throttles, server errors, lost connections. Raises the
     ProviderError of ``voiceloop.aws.faults``; BadInput never.
     """
     from botocore import xform_name
@@ -45,7 +56,7 @@ async def call(access: Access, service: str, operation: str, *, backoff: Backoff
     while True:
         attempt += 1
         try:
-            with clock.outside_work(), translated(service, operation):
+            with clock.outside_work(), translated(service, operation), anyio.fail_after(deadline):
                 return await method(**params)
         except ProviderError as error:
             wait = backoff.delay(attempt, clock.random()) if error.retryable else None
@@ -73,7 +84,7 @@ async def open_client(access: Access, service: str) -> AsyncIterator[Client]:
 
     from voiceloop.aws.connections import Connections, Patience
 
-    patience = Patience()
+    patience = Patience(read=_READ)
     async with AsyncExitStack() as stack:
         connections = await stack.enter_async_context(Connections(tls, access.proxy, patience))
         config = AioConfig(

@@ -77,6 +77,8 @@ class Connections:
 
     async def send(self, request: Any) -> AioAWSResponse:
         """Send a request that botocore made and signed. Raises botocore's HTTPClientError and its kinds."""
+        if self._http.closed:
+            raise exceptions.ConnectionClosedError(endpoint_url=request.url)
         self._use.take(clock.now())
         headers = CIMultiDict(
             (name, value.decode() if isinstance(value, bytes) else str(value))
@@ -127,6 +129,8 @@ class Connections:
 
     async def _touch(self, url: str) -> None:
         """An unsigned request, which AWS refuses in a few bytes without doing anything; the connection stays."""
+        if self._http.closed:
+            return
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
             async with self._http.get(url, proxy=self._proxy(url), allow_redirects=False) as answer:
                 await answer.read()
