@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -20,13 +20,12 @@ from voiceloop.aws.chain import Chain, Credentials
 from voiceloop.aws.fault_hints import PROVIDERS
 from voiceloop.aws.faults import from_boto
 from voiceloop.aws.wire.stream import Deadlines, EventStream, StreamRequest, Wire
+from voiceloop.aws.wire.tls import shared_context
 from voiceloop.errors import BadInput, ProviderRefused, ProviderTimeout, VoiceloopError
 from voiceloop.interfaces import Resources
 
 if TYPE_CHECKING:
     from voiceloop.aws.clients import Client
-
-T = TypeVar("T")
 
 __all__ = ("Access", "Account", "Credentials", "Keys")
 
@@ -127,7 +126,8 @@ class Account:
 
         @asynccontextmanager
         async def open_access() -> AsyncIterator[Access]:
-            access = await _aside(lambda: Access.read(self, resources))
+            with clock.outside_work():
+                access = await anyio.to_thread.run_sync(Access.read, self, resources)
             try:
                 yield access
             finally:
@@ -245,13 +245,8 @@ class Access:
         return f"http://{found}" if found and "://" not in found else found
 
     async def tls(self) -> ssl.SSLContext:
-        """The shared TLS context, made once, off the event loop. ALPN is not set."""
-
-        @asynccontextmanager
-        async def open_tls() -> AsyncIterator[ssl.SSLContext]:
-            yield await _aside(lambda: _tls(self.ca_bundle))
-
-        return await self.resources.get(("voiceloop.aws.tls", self.ca_bundle), open_tls)
+        """The TLS context of boto's clients, made once, off the event loop. ALPN is not set."""
+        return await shared_context(self.resources, self.ca_bundle)
 
     def stream(
         self, request: StreamRequest, deadlines: Deadlines | None = None
@@ -282,26 +277,3 @@ class Access:
 
         key = ("voiceloop.aws.client", self.account, service)
         return await self.resources.get(key, lambda: open_client(self, service))
-
-
-async def _aside(work: Callable[[], T]) -> T:
-    """Run ``work`` in a thread; virtual time waits for it."""
-    with clock.outside_work():
-        return await anyio.to_thread.run_sync(work)
-
-
-def _tls(ca_bundle: str | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_bundle)
-    except (ssl.SSLError, OSError) as error:
-        raise BadInput(
-            f"the file of certificates {ca_bundle!r} cannot be read",
-            hint="It must be in PEM format; see Account(ca_bundle=...) and AWS_CA_BUNDLE.",
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    system = ssl.get_default_verify_paths()
-    if ca_bundle is None and not (system.cafile or system.capath):  # a bare container image
-        from botocore.httpsession import get_cert_path
-
-        context.load_verify_locations(get_cert_path(True))
-    return context

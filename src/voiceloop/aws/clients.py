@@ -46,8 +46,8 @@ async def call(
 ) -> Any:
     """Call ``operation`` (``SynthesizeSpeech``) of ``service`` and return botocore's answer, its body unread.
 
-    ``deadline``: seconds that one try may take. Tried again by ``backoff`` where that can help: throttles, server errors, lost connections. Raises the
-    ProviderError of ``voiceloop.aws.faults``; BadInput never.
+    ``deadline``: seconds that one try may take. Tried again by ``backoff`` where that can help: throttles, server
+    errors, lost connections. Raises the ProviderError of ``voiceloop.aws.faults``; BadInput never.
     """
     from botocore import xform_name
 

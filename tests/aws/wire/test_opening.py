@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -223,17 +224,28 @@ async def test_a_certificate_of_another_host(authority: Any, pool: Pool, monkeyp
 
 
 @pytest.mark.parametrize("bundle", ["empty.pem", "missing.pem"])
-async def test_a_bundle_that_cannot_be_read(tmp_path: Path, bundle: str) -> None:
+async def test_a_bundle_that_cannot_be_read(pool: Pool, tmp_path: Path, bundle: str) -> None:
     (tmp_path / "empty.pem").touch()
     with pytest.raises(errors.BadInput, match=rf"{bundle}.*AWS_CA_BUNDLE"):
-        await tls.context(str(tmp_path / bundle))
+        await tls.shared_context(pool, str(tmp_path / bundle))
 
 
 async def test_streams_share_a_context(authority: Any, pool: Pool) -> None:
     account = Account("eu-west-1", keys=KEYS, ca_bundle=authority.ca_file)
     access, other = await account.access(pool), await Account("eu-west-2", ca_bundle=authority.ca_file).access(pool)
-    assert await tls.shared_context(access) is await tls.shared_context(other)
-    assert await tls.shared_context(access) is not await access.tls()
+    first, second = [await tls.shared_context(pool, each.ca_bundle, tls.ALPN) for each in (access, other)]
+    assert first is second
+    assert first is not await access.tls()
+
+
+async def test_a_system_whose_store_of_certificates_is_empty(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = ssl.DefaultVerifyPaths(None, str(tmp_path), "", "", "", "")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: None)
+    context = await tls.shared_context(pool, None)
+    assert context.cert_store_stats()["x509_ca"] > 50
 
 
 async def test_an_endpoint_without_tls(pool: Pool) -> None:

@@ -56,7 +56,7 @@ async def _begin(channel: _Channel, request: StreamRequest, access: Access) -> E
     """Connect, and send the request."""
     endpoint = access.endpoint(request.service)
     credentials = await access.credentials()
-    context = await shared_context(access)
+    context = await shared_context(access.resources, access.ca_bundle, ALPN)
     await channel.connect(endpoint, context, access.proxy(endpoint))
     signed = sign_request(request, endpoint, access.region, credentials, agent=_AGENT)
     channel.begin(signed.headers)

@@ -1,4 +1,4 @@
-"""TLS: the context that all event streams of an account share, and TLS over bytes that somebody else carries."""
+"""TLS: the contexts that all connections of an account share, and TLS over bytes that somebody else carries."""
 
 from __future__ import annotations
 
@@ -7,50 +7,44 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from voiceloop import clock
 from voiceloop.errors import BadInput
-
-if TYPE_CHECKING:
-    from voiceloop.aws.account import Access
+from voiceloop.interfaces import Resources
 
 ALPN = "h2"
 _RECORD = 16 * 1024  # bytes: a TLS record's most
 
 
-async def shared_context(access: Access) -> ssl.SSLContext:
-    """The context for the event streams of all accounts in a pool that trust the same certificates."""
+async def shared_context(resources: Resources, ca_bundle: str | None, *protocols: str) -> ssl.SSLContext:
+    """The context that all in a pool share who trust the same certificates and offer the same ``protocols`` (ALPN).
+
+    Takes some 50 ms in a thread, once. ``ca_bundle``: a PEM file; by default the system's store, and where there is
+    none, the one that comes with botocore. Raises BadInput for a bundle that cannot be read.
+    """
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[ssl.SSLContext]:
-        yield await context(access.ca_bundle)
+        with clock.outside_work():
+            made = await anyio.to_thread.run_sync(_context, ca_bundle, protocols)
+        yield made
 
-    return await access.resources.get(("voiceloop.aws.wire.tls", access.ca_bundle), opened)
-
-
-async def context(ca_bundle: str | None) -> ssl.SSLContext:
-    """A context for event streams: it checks certificates and offers HTTP/2 only, so it is not for boto's clients.
-
-    Takes some 50 ms in a thread; make it once. ``ca_bundle``: a PEM file; by default
-    the system's store, and where there is none, the one that comes with botocore. Raises BadInput for a
-    bundle that cannot be read.
-    """
-    with clock.outside_work():
-        return await anyio.to_thread.run_sync(_context, ca_bundle)
+    return await resources.get(("voiceloop.aws.tls", ca_bundle, protocols), opened)
 
 
-def _context(ca_bundle: str | None) -> ssl.SSLContext:
+def _context(ca_bundle: str | None, protocols: tuple[str, ...]) -> ssl.SSLContext:
     try:
         made = ssl.create_default_context(cafile=ca_bundle or _fallback())
     except OSError as error:  # SSLError is one
         raise BadInput(
-            f"the CA bundle {str(ca_bundle)!r} cannot be read: {error.strerror or error}",
-            hint="AWS_CA_BUNDLE or ca_bundle names a PEM file of certificates",
+            f"the file of certificates {ca_bundle!r} cannot be read ({error.strerror or error})",
+            hint="It must be in PEM format; see Account(ca_bundle=...) and AWS_CA_BUNDLE.",
         ) from error
-    made.set_alpn_protocols([ALPN])
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if protocols:
+        made.set_alpn_protocols(list(protocols))
     return made
 
 
