@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import doctest
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -123,6 +124,20 @@ def test_the_picture_of_the_floor_has_every_change_of_state() -> None:
     assert drawn == runs
 
 
+def test_the_table_of_renewal_is_the_one_that_runs() -> None:
+    from voiceloop.rules.renewal import TABLE, Act, Happening, State
+
+    page = (DOCS / "explanation" / "aws.md").read_text(encoding="utf-8")
+    for state in set(State) - {State.OVER}:
+        follows = []
+        for happening in (each for each in Happening if each is not Happening.LEFT):
+            after, act = TABLE[state, happening]
+            does = f" ({act.name.lower().replace('_', ' ')})" if act is not Act.NOTHING else ""
+            follows += [f"{happening.name} → {after.name}{does}"] if (after, act) != (state, Act.NOTHING) else []
+        assert f"| {state.name} | {', '.join(follows)} |" in page
+        assert TABLE[state, Happening.LEFT] == (State.OVER, Act.CLOSE)
+
+
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [
@@ -147,6 +162,15 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert [name for name in voiceloop.__all__ if not is_there(name)] == []
 
 
+@pytest.mark.parametrize("package", ["voiceloop.aws", "voiceloop.local", "voiceloop.testing.aws"])
+def test_every_name_of_a_package_is_in_the_reference(package: str) -> None:
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
+    shown = {
+        name.rpartition(".")[2] for name in re.findall(rf"^::: ({re.escape(package)}[\w.]+)", pages, re.MULTILINE)
+    }
+    assert set(importlib.import_module(package).__all__) <= shown
+
+
 def test_every_code_of_a_notice_is_listed() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     codes = set(re.findall(r'Notice\(\s*code="([\w-]+)"', sources))
@@ -154,8 +178,9 @@ def test_every_code_of_a_notice_is_listed() -> None:
     assert codes == set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE))
 
 
-def test_all_invariants_name_tests_that_exist() -> None:
-    page = (DOCS / "explanation" / "invariants.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["invariants", "aws"])
+def test_promises_name_tests_that_exist(name: str) -> None:
+    page = (DOCS / "explanation" / f"{name}.md").read_text(encoding="utf-8")
     paths = re.findall(r"`(tests/[\w/.]+)`", page)
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
