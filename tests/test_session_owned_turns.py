@@ -18,8 +18,11 @@ from voiceloop.interfaces import (
     ModelCapabilities,
     ModelCut,
     Renewed,
+    ReplyAudio,
     ReplyEnded,
     ReplySpan,
+    ReplyStarted,
+    ReplyTextDelta,
     Say,
     Settled,
     Update,
@@ -36,6 +39,7 @@ from voiceloop.testing.scripted import (
     ScriptedTurns,
     Speak,
     Until,
+    tone,
 )
 
 from .session_kit import LONG
@@ -198,3 +202,26 @@ async def test_given_words_need_a_narrator() -> None:
     async with vl.Session(model(), turns=ScriptedTurns()) as session:
         with pytest.raises(vl.BadInput, match="narrator="):
             await session.say("Hello.")
+
+
+@pytest.mark.virtual_time
+async def test_a_reply_that_follows_by_itself_waits_until_the_one_before_was_played() -> None:
+    audio = ReplyAudio(0, tone(500, vl.PCM16_24K))
+    opening = [(3.0, ReplyStarted(0)), ReplyTextDelta(0, "Rain. "), audio, ReplyEnded(0)]
+    log = await talk(model([LONG], opening=opening), [Speak(800), Until(vl.TurnEnded), Until(vl.TurnEnded)])
+    assert [(event.said, event.reason) for event in of(log, vl.TurnEnded)] == [
+        (LONG, "completed"),
+        ("Rain. ", "completed"),
+    ]
+    made = sum(len(chunk.pcm) for chunk in of(log, vl.AudioChunk) if chunk.turn == 2)
+    assert made == len(tone(500, vl.PCM16_24K))
+
+
+@pytest.mark.virtual_time
+async def test_a_reply_that_waits_is_cut_with_the_one_before() -> None:
+    opening = [(3.0, ReplyStarted(0)), ReplyTextDelta(0, "Rain. "), ReplyEnded(0), (1.0, ModelCut(0))]
+    log = await talk(
+        model([LONG, SPOKEN], opening=opening), [Speak(800), Until(vl.TurnEnded), Speak(800), Until(vl.TurnEnded)]
+    )
+    assert [event.reason for event in of(log, vl.TurnEnded)] == ["interrupted", "completed"]
+    assert of(log, vl.TurnEnded)[1].said == SPOKEN

@@ -346,11 +346,16 @@ class Conductor(Ears):
 
     def _unasked_turn(self) -> Turn:
         """The model answers by itself."""
-        if self.listener.untold:
-            self._state.place = self.conversation.place()
+        asked = self._state.asked is not None
+        if self.listener.take_untold() and not asked:
+            self._state.place, asked = self.conversation.place(), True
         turn = self._answering_turn()
         self._state.answering(turn)
-        if self.speaker.current is not None:
+        before = self.speaker.current
+        if before is not None and before.made and not asked:
+            self.speaker.enqueue(turn, None)  # the model goes on by itself, after a tool say
+            return turn
+        if before is not None:
             self.speaker.happen(Happening.TYPED, "model")
         self.speaker.begin(turn, None)
         return turn
@@ -400,6 +405,7 @@ class Conductor(Ears):
         """Say what waits, end, or wait for the user."""
         if not self.listener.busy:
             self.speaker.next_waiting()
+            self.intake.catch_up()
         if not self.speaker.idle or self.tools.running:
             return
         if self._state.input_ended and self._plan.hearing.model_decides:

@@ -37,9 +37,13 @@ from voiceloop.interfaces import (
 from voiceloop.rules.floor import Happening
 from voiceloop.tools import Tool
 
+_REPLIES = 4
+"""How many of the newest replies are known by their numbers."""
+
 
 class Intake:
-    """Takes link events. ``unasked()`` begins and gives a turn that the model started by itself."""
+    """Takes link events. ``unasked()`` gives a turn for a reply that the model started by itself: begun, or waiting
+    until the one before was played; what comes of it meanwhile is kept until :meth:`catch_up`."""
 
     def __init__(
         self,
@@ -59,7 +63,8 @@ class Intake:
         self._tools = tools
         self._unasked = unasked
         self._renewed = renewed
-        self._reply: tuple[int, Turn] | None = None
+        self._turns: dict[int, Turn] = {}  # by reply, the newest few
+        self._early: list[tuple[Turn, Callable[[Turn, Any], object], Any]] = []
         self._held: list[ModelToolCall] = []
         self._handlers = self._table()
 
@@ -72,6 +77,15 @@ class Intake:
         held, self._held = self._held, []
         for call in held:
             self._call(turn, call)
+
+    def catch_up(self) -> None:
+        """A turn that waited has begun: what came of it before belongs to it."""
+        early, self._early = self._early, []
+        for turn, handle, event in early:
+            if turn is self._speaker.current:
+                handle(turn, event)
+            elif self._speaker.waits(turn):
+                self._early.append((turn, handle, event))
 
     def forget(self) -> None:
         """A prepared reply is void, its tool calls with it."""
@@ -92,7 +106,7 @@ class Intake:
             ReplyEnded: living(lambda turn, event: speaker.made(turn)),
             ReplyFailed: self._failed,
             ModelToolCall: living(self._call),
-            ModelCut: living(lambda turn, event: speaker.happen(Happening.TYPED, "model")),
+            ModelCut: self._cut,
             ModelSpeechStarted: lambda event: speaker.happen(Happening.SUSPECT),
             ModelSpeechStopped: lambda event: self._listener.commit_by_model(event.ms),
             ModelUsage: self._usage,
@@ -104,9 +118,13 @@ class Intake:
 
     def _living(self, handle: Callable[[Turn, Any], object]) -> Callable[[Any], None]:
         def guarded(event: Any) -> None:
-            reply = self._reply
-            if reply is not None and reply[0] == event.reply and reply[1] is self._speaker.current:
-                handle(reply[1], event)
+            turn = self._turns.get(event.reply)
+            if turn is None:
+                return
+            if turn is self._speaker.current:
+                handle(turn, event)
+            elif self._speaker.waits(turn):
+                self._early.append((turn, handle, event))
 
         return guarded
 
@@ -114,21 +132,33 @@ class Intake:
         turn = self._speaker.current
         if event.turn is None:
             self._listener.commit_by_model()
-            self._reply = (event.reply, self._unasked())
-        elif turn is not None and turn.number == event.turn:
-            self._reply = (event.reply, turn)
+            turn = self._unasked()
+        elif turn is None or turn.number != event.turn:
+            return
+        self._turns[event.reply] = turn
+        while len(self._turns) > _REPLIES:
+            del self._turns[next(iter(self._turns))]
+
+    def _cut(self, event: ModelCut) -> None:
+        turn = self._turns.get(event.reply)
+        if turn is not None and self._speaker.waits(turn):
+            self._speaker.drop_waiting("the model cut it")
+            turn = self._speaker.current
+        if turn is not None and turn is self._speaker.current:
+            self._speaker.happen(Happening.TYPED, "model")
 
     def _settled(self, event: Settled) -> None:
-        if self._reply is not None and self._reply[0] == event.reply:
-            self._speaker.told(self._reply[1], event.text)
+        turn = self._turns.get(event.reply)
+        if turn is not None:
+            self._speaker.told(turn, event.text)
 
     def _failed(self, event: ReplyFailed) -> None:
-        turn = self._speaker.current
-        if turn is None or self._reply != (event.reply, turn):
+        turn = self._turns.get(event.reply)
+        if turn is None or not (turn is self._speaker.current or self._speaker.waits(turn)):
             return
         if event.fatal:
             raise event.error
-        self._speaker.made(turn)
+        self._living(lambda turn, event: self._speaker.made(turn))(event)
         self._lanes.signal(Notice(code="reply-failed", text=str(event.error)))
 
     def _call(self, turn: Turn, call: ModelToolCall) -> None:
@@ -139,5 +169,6 @@ class Intake:
             self._runner.call(turn.number, call, self._tools())
 
     def _usage(self, event: ModelUsage) -> None:
-        number = self._reply[1].number if self._reply is not None and self._reply[0] == event.reply else None
+        turn = None if event.reply is None else self._turns.get(event.reply)
+        number = None if turn is None else turn.number
         self._lanes.signal(Usage(provider=event.provider, amounts=event.amounts, turn=number))

@@ -93,7 +93,8 @@ class Listener:
         self._flushing = False
         self._ending = False
         self._prepared: str | None = None
-        self._untold = False
+        self._untold = False  # the model ended the turn before its words came
+        self._unanswered = False  # ... and has not answered it
 
     # ------------------------------------------------------------ audio
 
@@ -194,10 +195,10 @@ class Listener:
         """Its words."""
         return self.current.text
 
-    @property
-    def untold(self) -> bool:
-        """Whether the model ended a turn whose words have not come yet."""
-        return self._untold
+    def take_untold(self) -> bool:
+        """Whether the model ended a turn whose words have not come yet; tells of each turn once."""
+        untold, self._unanswered = self._unanswered, False
+        return untold
 
     @property
     def busy(self) -> bool:
@@ -302,7 +303,7 @@ class Listener:
         done = self._transcripts.commit(ended)
         self._speaking = False
         if self.busy:
-            self._untold = done is None
+            self._untold = self._unanswered = done is None
             self._over(ended)
         if done is not None:
             self._ears.committed(done.utterance, done.before, self._timeline.wall(ended))

@@ -108,10 +108,14 @@ class Speaker:
         if request is not None:
             self._send(request)
 
-    def enqueue(self, turn: Turn, request: Request) -> None:
+    def enqueue(self, turn: Turn, request: Request | None) -> None:
         """Begin ``turn`` when nothing else is being said."""
         turn.request = request
         self._waiting.append(turn)
+
+    def waits(self, turn: Turn) -> bool:
+        """Whether ``turn`` has not begun yet."""
+        return turn in self._waiting
 
     def next_waiting(self) -> None:
         """Begin the turn that waits longest, if the floor is free."""
