@@ -75,6 +75,7 @@ def test_turns_leave_nothing_behind(turns: int) -> None:
 
 
 async def _after(turns: int) -> Counter[str]:
+    before = _alive()  # what other tests hold
     model = cascade(["yes please"] * turns, ["Good. And you?"] * turns)
     async with session(model) as running, anyio.create_task_group() as group:
         ended = anyio.Event()
@@ -91,10 +92,14 @@ async def _after(turns: int) -> Counter[str]:
                 await anyio.sleep(0.1)
         with anyio.fail_after(10):
             await ended.wait()
-        gc.collect()
-        alive = Counter(type(o).__name__ for o in gc.get_objects() if isinstance(o, Turn | Track | Reply))
+        alive = _alive() - before
         group.cancel_scope.cancel()
     return alive
+
+
+def _alive() -> Counter[str]:
+    gc.collect()
+    return Counter(type(o).__name__ for o in gc.get_objects() if isinstance(o, Turn | Track | Reply))
 
 
 def test_a_synthesis_that_is_never_held_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
