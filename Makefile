@@ -29,7 +29,7 @@ check: $(VENV)/.lint ## style, types, import order, and the README's commands
 docs: $(VENV)/.docs ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "docs: site/index.html"
 
-bench: $(VENV)/.test ## run the benchmarks, six minutes; ARGS go to them, such as "--quick sessions"
+bench: $(VENV)/.test ## run the benchmarks, twelve minutes; ARGS go to them, such as "--quick sessions"
 	@cd tests/benchmarks && "$(abspath $(PY))" run.py $(ARGS)
 
 clean: ## remove the virtual environment and everything built

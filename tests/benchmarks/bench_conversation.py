@@ -2,7 +2,8 @@
 
 The emulated Bedrock takes 350 ms to the first token, Polly 150 ms to the first byte. The floor is the silence that
 ended the turn plus these two; what the model takes to write its first clause is in neither. Voice to voice is by
-``TurnMetrics``; "heard" is by the caller's clock, from the end of the last word as forced alignment gives it.
+``TurnMetrics``, whose end of speech is the turn detector's; "heard" is by the caller's clock, from the end of the
+last word as forced alignment gives it.
 """
 
 from __future__ import annotations
@@ -64,17 +65,19 @@ def measure(quick: bool) -> list[Figure]:
         ("cascade", "--turns", max(2, turns // 2), "--bare", "--eager"),
         ("cascade", "--turns", max(2, turns // 2), "--lag", 0.3),
         ("cascade", "--turns", max(2, turns // 3), "--pause", 400),
+        ("cascade", "--turns", max(2, turns // 3), "--pause", 400, "--eager"),
         ("nova", "--turns", max(2, turns // 3)),
     )
     with ThreadPoolExecutor(2) as pool:
-        rested, bare, bare_eager, slow, pauses, nova = pool.map(lambda job: _run(*job), jobs)
+        rested, bare, bare_eager, slow, pauses, eager_pauses, nova = pool.map(lambda job: _run(*job), jobs)
     return [
         *figures,
         *_rested(rested, idle),
         *_quantiles("no punctuation in partials, defaults", bare, None, None),
         *_quantiles("no punctuation in partials, eager", bare_eager, _P50, _P95),
         *_quantiles("words known 200 ms later, defaults", slow, None, None),
-        *_pauses(pauses),
+        *_pauses("defaults", pauses),
+        *_pauses("eager", eager_pauses),
         *_nova(nova),
     ]
 
@@ -133,7 +136,7 @@ def _waterfall(name: str, run: Run) -> list[Figure]:
 
 
 def _requests(name: str, run: Run) -> Figure:
-    return Figure(f"{name}: requests to Bedrock for an answer", "", run.requests / max(1, len(run.answered)))
+    return Figure(f"{name}: requests to Bedrock", "an answer", run.requests / max(1, len(run.answered)))
 
 
 def _rested(run: Run, idle: float) -> list[Figure]:
@@ -149,12 +152,12 @@ def _rested(run: Run, idle: float) -> list[Figure]:
     return figures
 
 
-def _pauses(run: Run) -> list[Figure]:
-    count = f"of {len(run.turns)}"
-    withdrawn = sum(run.of("cut_offs"))
+def _pauses(name: str, run: Run) -> list[Figure]:
+    name, count = f"{name}, pauses of 400 ms in phrases", f"of {len(run.turns)}"
     return [
-        Figure("pauses of 400 ms in a phrase: answers heard in them", count, run.early, most=0),
-        Figure("pauses of 400 ms in a phrase: answers withdrawn unheard", count, withdrawn),
+        Figure(f"{name}: answers heard in them", count, run.early, most=0),
+        Figure(f"{name}: answers withdrawn unheard", count, sum(run.of("cut_offs"))),
+        _requests(name, run),
     ]
 
 
