@@ -429,6 +429,7 @@ def test_errors_of_botocore_and_of_sockets() -> None:
         error = raised_by(given_)
         assert (type(error), error.retryable) == (kind, retryable), repr(given_)
         assert hint in error.hint, repr(given_)
+        assert error.hint, repr(given_)
         fault = fault_of(error)
         assert fault is not None
         assert fault.code == type(given_).__name__
@@ -457,3 +458,13 @@ def test_a_client_error_of_botocore_is_read_by_its_members_not_its_text() -> Non
         {"Error": {"Code": "404", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "Converse"
     )
     assert "HTTPS_PROXY" in raised_by(proxy).hint
+
+
+def test_a_timeout_without_words_is_put_into_words() -> None:
+    assert "no answer in time" in str(raised_by(TimeoutError()))
+
+
+def test_what_asks_to_be_retried_is_retried() -> None:
+    body = b'{"message": "System instability detected. Please retry your request."}'
+    headers = {"x-amzn-errortype": "ValidationException"}
+    assert from_response("bedrock-runtime", "ConverseStream", 400, headers, body).retryable

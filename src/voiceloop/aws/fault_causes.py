@@ -8,6 +8,8 @@ from voiceloop.errors import ProviderMisbehaved, ProviderRefused, ProviderTimeou
 
 PROXY_ROW = Row(ProviderUnavailable, "do not retry", PROXY)
 UNKNOWN = Row(ProviderRefused, "do not retry")
+# botocore keeps neither name nor message of an exception within a stream that its model of the service lacks.
+UNNAMED = Row(ProviderUnavailable, "retry", "This release of botocore does not know which error it is. " + WAIT)
 
 _DROPPED = Row(ProviderUnavailable, "retry", REACH)
 _NO_KEYS = Row(ProviderRefused, "do not retry", SIGN_IN)

@@ -223,6 +223,14 @@ ROWS: tuple[Row, ...] = (
     _nova(
         ProviderRefused, "do not retry", "Check the voice, the rates, the tools' schemas and the results of tools."
     ),
+    Row(
+        ProviderUnavailable,
+        "retry",
+        WAIT,
+        codes=("validation",),
+        services=(BEDROCK,),
+        says=("system instability detected",),
+    ),
     # Transcribe.
     Row(
         ProviderTimeout,

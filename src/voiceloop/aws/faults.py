@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define
 
-from voiceloop.aws.fault_causes import CREDENTIAL_ERRORS, PROXY_ROW, TRANSPORT_ERRORS, UNKNOWN
+from voiceloop.aws.fault_causes import CREDENTIAL_ERRORS, PROXY_ROW, TRANSPORT_ERRORS, UNKNOWN, UNNAMED
 from voiceloop.aws.fault_hints import ACTIONS, NOVA, PROVIDERS, QUOTAS, SIGNING_NAMES
 from voiceloop.aws.fault_table import ROWS, Remedy, Row, plain
 from voiceloop.aws.wire.stream import Message
@@ -96,7 +96,7 @@ def from_boto(service: str, operation: str, error: BaseException, *, provider: s
     if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
         return _of_client_error(service, operation, response, provider)
     names = [kind.__name__ for kind in type(error).__mro__]
-    words = _WITHOUT_VALUES if "ParamValidationError" in names else str(error) or type(error).__name__
+    words = _WITHOUT_VALUES if "ParamValidationError" in names else str(error) or _WORDLESS.get(names[0], names[0])
     answer = _Answer(service, operation, None, type(error).__name__, words, None, "")
     row = next((CREDENTIAL_ERRORS[name] for name in names if name in CREDENTIAL_ERRORS), None)
     if row is not None:
@@ -130,6 +130,7 @@ class translated:
 
 _FAILURES = {"BotoCoreError", "ClientError"}
 _WITHOUT_VALUES = "the request does not fit the service's model"
+_WORDLESS = {"TimeoutError": "no answer in time"}
 
 
 def _of_client_error(
@@ -141,6 +142,8 @@ def _of_client_error(
     status = about.get("HTTPStatusCode")
     details = _details({**response, **response["Error"]})
     answer = _Answer(service, operation, status, code, text, about.get("RequestId"), details)
+    if not code and not text:
+        return answer.error(UNNAMED, provider)
     # An answer without AWS's error members gets its status for a code.
     return answer.error(
         PROXY_ROW if code.isdigit() and int(code) < 500 and not about.get("RequestId") else None, provider
@@ -172,8 +175,9 @@ class _Answer:
             f"request {self.request}" if self.request else "",
         ]
         stated = ", ".join(filter(None, where))
+        told = words.rstrip(".") or "it failed without a message"
         error = row.error(
-            f"{words.rstrip('.') or 'it failed without a message'} ({stated})" if stated else words,
+            f"{told} ({stated})" if stated else told,
             provider=name,
             doing=f"calling {self.operation}" if self.operation else "",
             retryable=row.retryable,

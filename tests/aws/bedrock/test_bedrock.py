@@ -174,7 +174,7 @@ async def test_what_does_not_pass_is_told(kind: str, attempts: int, pool: Pool) 
 
 
 @pytest.mark.parametrize("kind", ["drop", "bad_crc", "truncate"])
-async def test_after_the_first_event_nothing_is_tried_again(kind: str, pool: Pool) -> None:
+async def test_after_the_first_words_nothing_is_tried_again(kind: str, pool: Pool) -> None:
     async with scripted("one two three", faults=[Fault(kind, "ConverseStream", at=3)]) as aws:
         heard = []
         with pytest.raises(ProviderError) as error:
@@ -292,6 +292,23 @@ async def test_an_exception_as_the_first_event_is_tried_again(serve: Any, pool: 
     aws, service = await serve([frame("exception", "throttlingException", {"message": "Slow down"})], said("Yes."))
     assert words(await reply(bedrock(aws), pool)) == "Yes."
     assert len(service.bodies) == 2
+
+
+@pytest.mark.parametrize("ending", [[frame("exception", "serviceUnavailableException", {"message": "No"})], []])
+@pytest.mark.parametrize("begun", [0, 1, 2])
+async def test_a_reply_that_ends_before_anything_was_said_is_tried_again(
+    begun: int, ending: list[bytes], serve: Any, pool: Pool
+) -> None:
+    thought = ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "Hm"}}})
+    aws, service = await serve([*[("messageStart", {"role": "assistant"}), thought][:begun], *ending], said("Yes."))
+    assert words(await reply(bedrock(aws), pool)) == "Yes."
+    assert len(service.bodies) == 2
+
+
+async def test_an_exception_that_botocore_does_not_know_is_told(serve: Any, pool: Pool) -> None:
+    aws, _ = await serve([*said("Well", None, usage=False), frame("exception", "someNewException", {"message": "x"})])
+    with pytest.raises(ProviderUnavailable, match="botocore"):
+        await reply(bedrock(aws), pool)
 
 
 async def test_a_reply_that_breaks_off_is_an_error(serve: Any, pool: Pool) -> None:

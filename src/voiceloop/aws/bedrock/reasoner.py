@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -55,7 +55,7 @@ class Bedrock(Options, Reasoner):
 
     ``history``: what the model takes, for those without tools or images. ``timeout``: seconds until the answer
     begins, and between two of its events. ``backoff``: how often and when a request is tried again, before its first
-    event only. Raises BadInput for values that are not allowed.
+    word or call only. Raises BadInput for values that are not allowed.
     """
 
     model: str | None = field(default=None, validator=_model, kw_only=False)
@@ -77,15 +77,14 @@ class Bedrock(Options, Reasoner):
 
     @asynccontextmanager
     async def reply(self, request: ReasonerRequest) -> AsyncIterator[AsyncIterator[ReasonerItem]]:
-        """Ask for one reply; see :meth:`Reasoner.reply`. Entering waits for the first event of the answer.
+        """Ask for one reply; see :meth:`Reasoner.reply`. Entering waits for the first words or call of the answer.
 
         Raises ProviderError; UnknownName when ``tool_choice`` is none of the request's tools.
         """
         asking = await self._asking(request)
-        events, first = await asking.begin()
-        reply = Reply()
+        events, reply, first = await asking.begin()
         try:
-            async with aclosing(self._items(events, first, reply)) as items:
+            async with aclosing(self._items(events, reply, first)) as items:
                 yield items
         finally:
             await events.close(over=reply.complete)
@@ -107,19 +106,15 @@ class Bedrock(Options, Reasoner):
         return _Asking(model, options, request, access, learnt, self.timeout, self.backoff)
 
     async def _items(
-        self, events: Events, first: Mapping[str, Any] | None, reply: Reply
+        self, events: Events, reply: Reply, first: Iterable[ReasonerItem]
     ) -> AsyncGenerator[ReasonerItem, None]:
-        event = first
-        while event is not None:
+        for item in first:
+            yield item
+        while not reply.complete and (event := await self._next(events, reply)) is not None:
             for item in reply.feed(event):
                 yield item
-            if reply.complete:
-                break
-            event = await self._next(events, reply)
         if not reply.stopped:
-            raise ProviderUnavailable(
-                "the reply broke off", provider=PROVIDER, doing="reading a reply", retryable=True
-            )
+            raise _broken_off()
         if reply.reason.startswith("malformed"):
             raise ProviderMisbehaved(
                 f"the model wrote what is no reply ({reply.reason})",
@@ -150,8 +145,8 @@ class _Asking:
     timeout: float
     backoff: Backoff
 
-    async def begin(self) -> tuple[Events, Mapping[str, Any] | None]:
-        """Send the request until an answer begins; its events, and the first of them. Raises ProviderError."""
+    async def begin(self) -> tuple[Events, Reply, Iterable[ReasonerItem]]:
+        """Send the request until an answer says something: its events, and what it said. Raises ProviderError."""
         client = await self.access.client(SERVICE)
         attempt = 0
         while True:
@@ -168,10 +163,14 @@ class _Asking:
                     raise
             await anyio.sleep(wait)
 
-    async def _once(self, client: Any, members: Mapping[str, Any]) -> tuple[Events, Mapping[str, Any] | None]:
-        events = await ask(client, members, self.timeout)
+    async def _once(self, client: Any, members: Mapping[str, Any]) -> tuple[Events, Reply, Iterable[ReasonerItem]]:
+        events, reply = await ask(client, members, self.timeout), Reply()
         try:
-            return events, await events.next(self.timeout)
+            while (event := await events.next(self.timeout)) is not None:
+                items = reply.feed(event)
+                if items or reply.stopped:
+                    return events, reply, items
+            raise _broken_off()
         except BaseException:
             await events.close(over=False)
             raise
@@ -188,6 +187,10 @@ class _Asking:
         if name is not None:
             _log.info("%s does not take %s; it is left out from now on", self.model, name)
         return name is not None
+
+
+def _broken_off() -> ProviderError:
+    return ProviderUnavailable("the reply broke off", provider=PROVIDER, doing="reading a reply", retryable=True)
 
 
 __all__ = ("Bedrock",)
