@@ -9,7 +9,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from voiceloop.aws import faults
-from voiceloop.aws.fault_hints import NOVA, PROVIDERS
+from voiceloop.aws.fault_hints import NOVA, PROVIDERS, REACH, WAIT
 from voiceloop.aws.wire.proxy import TunnelRefused
 from voiceloop.aws.wire.stream import Message
 from voiceloop.errors import (
@@ -47,7 +47,7 @@ class Trouble:
         *,
         cause: BaseException | None = None,
         retryable: bool = True,
-        hint: str = "",
+        hint: str = WAIT,
     ) -> ProviderError:
         doing = f"calling {self.operation}"
         error = kind(message, provider=self._provider, doing=doing, retryable=retryable, hint=hint)
@@ -82,7 +82,8 @@ class Trouble:
             return self._make(ProviderUnavailable, message, cause=error, retryable=False, hint=_CERTIFICATE_HINT)
         if isinstance(error, ssl.SSLError) and "NO_APPLICATION_PROTOCOL" in (error.reason or ""):
             return self.no_http2(None)
-        return self._make(ProviderUnavailable, f"{self.host} cannot be reached ({_words(error)})", cause=error)
+        message = f"{self.host} cannot be reached ({_words(error)})"
+        return self._make(ProviderUnavailable, message, cause=error, hint=REACH)
 
     def no_http2(self, chosen: str | None) -> ProviderError:
         """TLS stands, but ALPN did not choose HTTP/2."""
@@ -92,7 +93,7 @@ class Trouble:
 
     def late(self, what: str, seconds: float) -> ProviderError:
         """A deadline passed."""
-        return self._make(ProviderTimeout, f"{what} within {seconds:g} s")
+        return self._make(ProviderTimeout, f"{what} within {seconds:g} s", hint=f"{WAIT} {REACH}")
 
     def lost(self, error: BaseException | None, goodbye: str | None) -> ProviderError:
         """The connection went away."""
@@ -124,7 +125,7 @@ class Trouble:
 
     def closed(self) -> ProviderError:
         """The stream was left."""
-        return self._make(ProviderUnavailable, "the stream is closed", retryable=False)
+        return self._make(ProviderUnavailable, "the stream is closed", retryable=False, hint="")
 
 
 def _words(error: BaseException) -> str:
