@@ -3,7 +3,7 @@
     python examples/anywhere.py                      on this machine
     python examples/anywhere.py aws --emulator       on AWS's protocols, without an account
     python examples/anywhere.py nova --emulator
-    python examples/anywhere.py nova                 in your AWS account, for a fraction of a cent
+    python examples/anywhere.py nova                 in your AWS account
 
 A caller asks a question by voice; the answer, with its mouth shapes, is shown as it comes and kept in a WAV file.
 """

@@ -33,11 +33,20 @@ def test_a_python_block_runs_or_at_least_imports_what_exists(block, tmp_path: Pa
     if block.needs:
         compile(text, f"README line {block.line}", "exec")
         text = "\n".join(line for line in text.splitlines() if line.startswith(("import ", "from ")))
-    script = tmp_path / "block.py"
+    script = tmp_path / "test_block.py"
     script.write_text(text)
     command = [sys.executable, "-W", "error", str(script)]
+    if "def test_" in text:
+        options = ["asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function"]
+        command[3:3] = [
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            *(word for each in options for word in ("-o", each)),
+        ]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_the_commands_and_links_are_there() -> None:
