@@ -230,6 +230,15 @@ async def test_what_passes_is_tried_again_before_audio(aws: Emulator, pool: Pool
     assert operations(aws) == {SPEECH: 2}
 
 
+async def test_no_answer_at_all_is_tried_again_soon(
+    aws: Emulator, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceloop.aws.polly.speech._FIRST", 0.1)
+    aws.faults.add(Fault("stall", SPEECH))
+    assert pcm(await spoken(Polly(account=aws.account()), pool, want=NONE))
+    assert operations(aws) == {SPEECH: 2}
+
+
 @pytest.mark.parametrize("kind", ["drop", "truncate"])
 async def test_lost_in_the_middle_of_audio_it_fails_after_what_came(aws: Emulator, pool: Pool, kind: str) -> None:
     aws.faults.add(Fault(kind, SPEECH, at=2))

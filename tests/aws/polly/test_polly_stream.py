@@ -12,10 +12,17 @@ import anyio
 import pytest
 
 from voiceloop import clock
-from voiceloop.aws import Polly
+from voiceloop.aws import Account, Polly
 from voiceloop.aws.wire.stream import Message
 from voiceloop.engine.pool import Pool
-from voiceloop.errors import BadInput, ProviderError, ProviderRefused, ProviderTimeout, ProviderUnavailable
+from voiceloop.errors import (
+    BadInput,
+    ProviderError,
+    ProviderMisbehaved,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from voiceloop.interfaces import Clause, MarksUntil, SpeakConfig, Speech, SpeechAudio, SynthesizerUsage
 from voiceloop.testing.aws import Emulator, Fault
 from voiceloop.testing.aws.exchange import Exchange, StreamService
@@ -167,6 +174,31 @@ async def test_silence_after_a_flush_has_a_deadline() -> None:
         with pytest.raises(ProviderTimeout, match="no audio within 10 s"):
             await spoken(ruth(aws), pool, [Clause("Well.", first=True), 1000.0, Clause("Yes.", "reply")])
         assert clock.now() - began < 60
+
+
+async def test_what_makes_no_sound_is_not_waited_for() -> None:
+    async with Emulator(backing(), services=lambda stage: (Ears(),)) as aws, Pool() as pool:
+        said: Said = [Clause("👍", first=True), 20.0, Clause("…", "clause"), 20.0, Clause("Yes.", "reply")]
+        assert ms(await spoken(ruth(aws), pool, said))
+        assert operations(aws) == {STREAM: 1}
+
+
+async def test_an_end_that_cannot_be_read_is_told() -> None:
+    class Mumbling(Ears):
+        async def serve(self, exchange: Exchange) -> None:
+            await exchange.respond({})
+            await exchange.send(Message({":event-type": "StreamClosedEvent"}, b"[]"))
+
+    async with Emulator(backing(), services=lambda stage: (Mumbling(),)) as aws, Pool() as pool:
+        with pytest.raises(ProviderMisbehaved, match="StreamClosedEvent"):
+            await spoken(ruth(aws), pool, [Clause("Well.", "reply")])
+
+
+async def test_an_account_that_cannot_carry_a_stream_is_told_bare() -> None:
+    plain = Polly("Ruth", engine="generative", account=Account("us-east-1", endpoints={"": "http://127.0.0.1:9"}))
+    async with Pool() as pool:
+        with pytest.raises(BadInput, match="https://"):
+            await spoken(plain, pool, [Clause("Well.", "reply")])
 
 
 async def test_a_stream_that_ends_by_itself_is_an_error() -> None:

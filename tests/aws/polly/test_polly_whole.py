@@ -111,6 +111,7 @@ async def test_a_generative_voice_speaks_too(aws: Emulator, pool: Pool) -> None:
         (TEXT, {"marks": ["words"]}, UnknownName, "Did you mean 'word'"),
         (TEXT, {"marks": "ssml"}, BadInput, "needs a text with ssml=True"),
         (" \n", {}, BadInput, "blank"),
+        ("", {"ssml": True}, BadInput, "blank"),
         ("a " * 3000, {"marks": ["word"]}, BadInput, "format='pcm'"),
         ("a " * 3001, {"ssml": True}, BadInput, "SSML document may have 6000"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias
 
@@ -133,17 +133,8 @@ class Polly(Synthesizer):
             self._sent,
             outlet,
         )
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(speaking.run)
-            try:
-                yield outlet
-            except Exception as error:  # noqa: BLE001 - raised below, outside of the group, so that it stays bare
-                failure = error
-            finally:
-                group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        async with _beside(speaking.run):
+            yield outlet
 
     @asynccontextmanager
     async def stream(
@@ -158,17 +149,8 @@ class Polly(Synthesizer):
         passing = await gate(config.resources, self.account, access.region, self.engine, self.quota)
         outlet = Outlet(self.capabilities.output)
         streaming = Streaming(access, passing, self._headers(voice), self.rate, self._sent, bool(config.want), outlet)
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(streaming.run, clauses)
-            try:
-                yield outlet
-            except Exception as error:  # noqa: BLE001 - raised below, outside of the group, so that it stays bare
-                failure = error
-            finally:
-                group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        async with _beside(streaming.run, clauses):
+            yield outlet
 
     async def prepare(self, resources: Resources) -> None:
         """Open two connections, for audio and marks, and ask for the list of voices, once in a pool."""
@@ -237,3 +219,19 @@ class Polly(Synthesizer):
             "x-amzn-LexiconNames": ",".join(self.lexicons),
         }
         return {name: value for name, value in given.items() if value}
+
+
+@asynccontextmanager
+async def _beside(work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> AsyncIterator[None]:
+    """Do ``work`` beside what is done inside, and cancel it then. What is raised inside stays bare."""
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(work, *args)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised below, outside of the group
+            failure = error
+        finally:
+            group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

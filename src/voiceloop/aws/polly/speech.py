@@ -19,7 +19,7 @@ from voiceloop.aws.polly.gate import Gate
 from voiceloop.aws.polly.limiter import Urgency
 from voiceloop.aws.polly.marks import NO_MORE, Marks
 from voiceloop.aws.polly.text import Script
-from voiceloop.errors import ProviderError, ProviderMisbehaved
+from voiceloop.errors import ProviderError, ProviderMisbehaved, VoiceloopError
 from voiceloop.interfaces import MarkKind, Speech, SpeechAudio, SynthesizerUsage
 from voiceloop.rules.backoff import Backoff
 
@@ -27,7 +27,10 @@ logger = logging.getLogger(__name__)
 
 PROVIDER, SERVICE = "Amazon Polly", "polly"
 _OPERATION = "SynthesizeSpeech"
-_DEADLINE = 15.0  # seconds until an answer, and until each next part of it
+# Seconds until an answer to a short text begins, and how much longer each character may take. Answers take tenths of
+# seconds; a connection that went away without a word is noticed by this alone, while there is time for another one.
+_FIRST, _FIRST_EACH = 5.0, 0.003
+_DEADLINE = 15.0  # seconds until each next part of it
 _GRACE = 1.0  # seconds that marks may take longer than their audio
 _LONGEST_S = 600  # the service cuts speech after ten minutes ("Quotas in Amazon Polly")
 _READ = 65_536
@@ -118,7 +121,8 @@ class Asker:
             await anyio.sleep(delay)
 
     async def _once(self, request: Mapping[str, Any], billed: Callable[[int], None]) -> AsyncGenerator[bytes]:
-        with translated(SERVICE, _OPERATION), clock.outside_work(), anyio.fail_after(_DEADLINE):
+        first = _FIRST + _FIRST_EACH * len(request["Text"])
+        with translated(SERVICE, _OPERATION), clock.outside_work(), anyio.fail_after(first):
             answer = await self.client.synthesize_speech(**request)
         body = answer["AudioStream"]
         billed(int(answer.get("RequestCharacters", 0)))
@@ -173,7 +177,7 @@ class Speaking:
             for script in self.scripts:
                 await self.outlet.room()
                 start_ms += await self._piece(script, start_ms)
-        except ProviderError as error:
+        except VoiceloopError as error:
             self.outlet.close(error)
         else:
             self.outlet.put(NO_MORE if self.want else ())

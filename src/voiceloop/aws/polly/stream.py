@@ -24,7 +24,7 @@ from voiceloop.aws.polly.marks import NO_MORE
 from voiceloop.aws.polly.speech import PROVIDER, SERVICE, Outlet, Whole
 from voiceloop.aws.polly.text import scripts
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest
-from voiceloop.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from voiceloop.errors import ProviderError, ProviderMisbehaved, ProviderTimeout, ProviderUnavailable, VoiceloopError
 from voiceloop.interfaces import Clause, SpeechAudio, SynthesizerUsage
 from voiceloop.rules.backoff import Backoff
 
@@ -56,7 +56,7 @@ class Streaming:
             group.start_soon(_pull, clauses, give, self.outlet)
             try:
                 await self._speak(take)
-            except ProviderError as error:
+            except VoiceloopError as error:
                 self.outlet.close(error)
             else:
                 self.outlet.close()
@@ -131,20 +131,22 @@ class _Connection:
 
     async def _send(self, wire: EventStream, take: MemoryObjectReceiveStream[Clause]) -> None:
         for message in self.again:
-            await self._tell(wire, message, flushed=True)
+            await self._tell(wire, message, due=True)
         until = clock.now() + _LONGEST
-        waits = False  # whether text was sent that is not flushed
+        waits = False  # whether text was sent that makes a sound and is not flushed
         try:
             while waits or clock.now() < until:
                 clause = None
                 with anyio.move_on_after(_PAUSE if waits else _KEEP_ALIVE):
                     clause = await take.receive()
                 if clause is None:
-                    await self._tell(wire, _text("", flush=waits), flushed=waits)
+                    await self._tell(wire, _text("", flush=waits), due=waits)
                     waits = False
                 else:
-                    waits = not (clause.first or clause.ends != "clause")
-                    await self._clause(wire, clause, flush=not waits)
+                    flush = clause.first or clause.ends != "clause"
+                    waits = waits or any(map(str.isalnum, clause.text))
+                    await self._clause(wire, clause, flush=flush, sounds=waits)
+                    waits = waits and not flush
             self._more = True
         except anyio.EndOfStream:
             pass
@@ -153,16 +155,17 @@ class _Connection:
         await wire.send(_event("CloseStreamEvent", {}))
         await wire.end()
 
-    async def _clause(self, wire: EventStream, clause: Clause, *, flush: bool) -> None:
+    async def _clause(self, wire: EventStream, clause: Clause, *, flush: bool, sounds: bool) -> None:
         pieces = scripts(f"{clause.text.rstrip()} ", self.rate)
         for piece in pieces:
             last = flush and piece is pieces[-1]
-            await self._tell(wire, _text(piece.text, ssml=piece.ssml, flush=last), flushed=last)
+            await self._tell(wire, _text(piece.text, ssml=piece.ssml, flush=last), due=last and sounds)
 
-    async def _tell(self, wire: EventStream, message: Message, *, flushed: bool) -> None:
+    async def _tell(self, wire: EventStream, message: Message, *, due: bool) -> None:
+        """Send ``message``; ``due``: audio must come after it."""
         if not self.heard:
             self.sent.append(message)
-        if flushed and math.isinf(self._watch.deadline):
+        if due and math.isinf(self._watch.deadline):
             self._expect()
         await wire.send(message)
 
@@ -190,8 +193,7 @@ class _Connection:
                     await self._rest()
                 case "StreamClosedEvent":
                     closed = True
-                    characters = int(json.loads(message.payload or b"{}").get("RequestCharacters", 0))
-                    self.outlet.put((SynthesizerUsage({"characters": characters}),))
+                    self.outlet.put((SynthesizerUsage({"characters": _billed(message.payload)}),))
         if not (closed and self._ended):
             raise ProviderUnavailable("ended the stream early", provider=PROVIDER, doing="speaking", retryable=True)
 
@@ -204,6 +206,15 @@ async def _pull(clauses: AsyncIterable[Clause], give: MemoryObjectSendStream[Cla
                 await give.send(clause)
         except Exception as error:  # noqa: BLE001 - raised by the outlet: it is the caller's own
             outlet.close(error)
+
+
+def _billed(payload: bytes) -> int:
+    try:
+        return int(json.loads(payload or b"{}").get("RequestCharacters", 0))
+    except (ValueError, TypeError, AttributeError):
+        raise ProviderMisbehaved(
+            "a StreamClosedEvent is no JSON object", provider=PROVIDER, doing="speaking", retryable=True
+        ) from None
 
 
 def _text(text: str, *, ssml: bool = False, flush: bool = False) -> Message:

@@ -75,9 +75,9 @@ async def record(
 ) -> Recording:
     """See :meth:`Polly.synthesize`."""
     _check(polly, format, sample_rate, ssml, marks)
-    pieces = [_document(text)] if ssml else scripts(text, polly.rate)
     if not text.strip():
         raise BadInput("text is blank; there is nothing to speak")
+    pieces = [_document(text)] if ssml else scripts(text, polly.rate)
     if marks and len(pieces) > 1 and format not in _SAMPLES:
         raise BadInput(
             f"text is longer than one request takes ({BILLED_LIMIT} characters), and format={format!r} does not tell "
