@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from voiceloop import Cascade, Pool, Session
+from voiceloop import Cascade, Pool, Session, clock
 from voiceloop.audio import MULAW_8K, PCM16_8K, PCM16_16K, PCM16_48K, AudioFormat, convert, read_wav
 from voiceloop.aws import Transcribe
 from voiceloop.errors import ProviderRefused
@@ -194,6 +194,27 @@ async def test_faults_of_the_network_over_tls_are_survived(fault: Fault) -> None
     ):
         heard = await hear(listening, tone(900) + silence(1200), 1, pace=4)
     assert texts(heard) == ["book a room"]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("age", [0.0, 4.5 * 3600])
+async def test_a_stream_ends_before_its_connection(age: float) -> None:
+    async with Emulator(Backing.scripted(HEARD)) as aws, Pool() as pool:
+        async with Transcribe(account=aws.account(memory=True)).open(ListenConfig(pool)) as listening:
+            await listening.send_audio(tone(500))
+            await anyio.sleep(1 + age)
+        assert {call.error for call in aws.calls} == {None}
+
+
+@pytest.mark.virtual_time
+async def test_a_service_that_does_not_end_its_stream_is_left() -> None:
+    faults = [Fault("stall", "StartStreamTranscription", after=1)]
+    async with Emulator(Backing.scripted(HEARD), faults=faults) as aws, Pool() as pool:
+        async with Transcribe(account=aws.account(memory=True)).open(ListenConfig(pool)) as listening:
+            await listening.send_audio(tone(500))
+            await anyio.sleep(0.1)
+            leaving = clock.now()
+        assert clock.now() - leaving == pytest.approx(0.5)
 
 
 async def test_stereo_over_tls() -> None:

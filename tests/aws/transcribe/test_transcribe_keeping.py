@@ -56,6 +56,14 @@ def test_what_a_new_connection_would_not_help_is_raised_at_once() -> None:
     assert Persistence().wait(refused(403, "ExpiredTokenException"), 0, 99, stood=True, chance=0.5) < 1
 
 
+def test_credentials_that_stay_expired_are_told_soon() -> None:
+    persistence, expired = Persistence(), refused(403, "ExpiredTokenException")
+    for _ in range(2):
+        persistence.wait(expired, 0, 1, stood=True, chance=0.0)
+    with pytest.raises(ProviderError, match="ExpiredToken"):
+        persistence.wait(expired, 0, 1, stood=True, chance=0.0)
+
+
 def test_a_connection_that_worked_or_lasted_begins_the_count_anew() -> None:
     persistence = Persistence()
     for _ in range(20):

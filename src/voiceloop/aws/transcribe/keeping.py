@@ -19,6 +19,7 @@ _BEFORE_EXPIRY = 300.0, 60.0  # s before credentials end, the same two
 _YOUNG = 60.0  # s in which no connection is old
 
 _OPENING, _REOPENING = Backoff(attempts=5), Backoff(most=2.0, attempts=1000)
+_RENEWALS = 2  # connections with credentials that the service then calls expired
 _OUTAGE = 25.0  # s without a word from the service, after which a stream that stood is given up: audio is kept for 30
 _PROVEN, _PROVEN_IN_SILENCE = 30.0, 1.0  # s after which a connection counts as one that worked
 
@@ -63,7 +64,8 @@ class Persistence:
         Raises ``error`` when another connection would not help.
         """
         fault = fault_of(error)
-        if not (error.retryable or (fault is not None and fault.remedy == "renew credentials")):
+        renews = fault is not None and fault.remedy == "renew credentials"
+        if not (error.retryable or renews):
             raise error
         silence = isinstance(error, ProviderTimeout) and fault is not None  # the service's own: it had no audio
         if now - opened >= (_PROVEN_IN_SILENCE if silence else _PROVEN):
@@ -72,7 +74,7 @@ class Persistence:
             self._since = now
         self._failed += 1
         delay = (_REOPENING if stood else _OPENING).delay(self._failed, chance)
-        if delay is None or now + delay - self._since > _OUTAGE:
+        if delay is None or now + delay - self._since > _OUTAGE or (renews and self._failed > _RENEWALS):
             raise error
         return delay
 

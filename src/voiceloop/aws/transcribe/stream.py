@@ -149,6 +149,8 @@ class _Stream(Listening):
                 # of a broken stream there is nothing to end
                 with anyio.move_on_after(_GOODBYE, shield=True), contextlib.suppress(ProviderError):
                     await stream.end()
+                    async for _ in stream:  # what the service still says of audio that is settled, or sent again
+                        pass
 
     async def _send(self, stream: EventStream, age: Age) -> None:
         """Send audio, and silence where there is none, until the connection is old."""
