@@ -60,7 +60,7 @@ def measure(quick: bool) -> list[Figure]:
     figures = [*_waterfall("defaults", default), *_waterfall("eager", eager)]
     figures += [_requests("defaults", default), _requests("eager", eager)]
     jobs = (
-        ("cascade", "--people", 8, "--turns", 2, "--idle", idle),
+        ("cascade", "--people", 12, "--turns", 2, "--idle", idle),
         ("cascade", "--turns", max(2, turns // 2), "--bare"),
         ("cascade", "--turns", max(2, turns // 2), "--bare", "--eager"),
         ("cascade", "--turns", max(2, turns // 2), "--lag", 0.3),
@@ -141,11 +141,11 @@ def _requests(name: str, run: Run) -> Figure:
 
 def _rested(run: Run, idle: float) -> list[Figure]:
     figures = []
-    for number, name in enumerate(("first turn of a session", f"after {idle:g} s idle")):
+    for number, (name, *most) in enumerate((("first turn", None, None), (f"after {idle:g} s idle", _P50, _P95))):
         turns = Run([turn for turn in run.turns if turn["number"] == number], [])
         over = [turn["voice_to_voice"] - turn["endpointing"] for turn in turns.answered]
         figures += [
-            *_quantiles(name, turns, _P50, _P95),
+            *_quantiles(name, turns, *most),
             Figure(f"{name}: commit to first audio p50", "ms", percentile(over, 50), _SERVICES_MS),
             Figure(f"{name}: commit to first audio, longest", "ms", max(over, default=0.0), _SERVICES_MS),
         ]
