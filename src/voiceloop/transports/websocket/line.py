@@ -1,0 +1,88 @@
+"""One WebSocket, bounded: how much comes, how fast, and how long anything may take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import anyio
+
+from voiceloop import clock
+from voiceloop.transports.websocket.endings import CLOSE_CODES, Outcome, Refusal
+from voiceloop.transports.websocket.limits import Bucket, SocketLimits
+
+_LONGEST_REASON = 120
+
+
+class Socket(Protocol):
+    """Any WebSocket: what a framework has, or a few lines around it.
+
+    Called by one task at a time for each method; cancelling a wait must be safe. The framework bounds what it reads
+    ahead, and ``send`` waits while the client takes nothing.
+    """
+
+    async def receive(self) -> bytes | str | None:
+        """The next message: binary, text, or None once the client is gone."""
+
+    async def send(self, data: bytes | str) -> None:
+        """Send a binary or a text message. Raises ConnectionError when the client is gone."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close, with a close code and up to 123 bytes of reason. Does nothing when it is closed."""
+
+
+class Line:
+    """Sends and receives by the ``limits``; every wait has an end."""
+
+    def __init__(self, socket: Socket, limits: SocketLimits) -> None:
+        self.limits = limits
+        self._socket = socket
+        self._sending = anyio.Lock()
+        self._messages = Bucket(limits.rate, limits.rate * limits.ahead)
+
+    async def receive(self, within: float | None = None) -> bytes | str | None:
+        """The next message, or None once the client is gone. Raises Refusal: silent, too large, too fast."""
+        with anyio.move_on_after(self.limits.silent if within is None else within) as patience:
+            data = await self._socket.receive()
+        if patience.cancelled_caught:
+            raise Refusal("silent", "nothing came for too long", hint="Send a ping every 10 s.")
+        if data is None:
+            return None
+        most = self.limits.text if isinstance(data, str) else self.limits.frame
+        if len(data) > most:
+            raise Refusal("too-large", f"a message is larger than {most} bytes")
+        if not self._messages.take(1, clock.now()):
+            raise Refusal("too-fast", f"more than {self.limits.rate:g} messages a second")
+        return data
+
+    async def send(self, data: bytes | str, *, still: Callable[[], bool] = lambda: True) -> None:
+        """Send one message, unless ``still()`` has become false by its turn.
+
+        Raises ConnectionError when the client is gone, Refusal ("slow") when it takes nothing.
+        """
+        with anyio.move_on_after(self.limits.send) as patience:
+            async with self._sending:
+                if still():
+                    await self._socket.send(data)
+        if patience.cancelled_caught:
+            raise Refusal("slow", f"the client took nothing for {self.limits.send:g} s")
+
+    async def tell(self, message: Mapping[str, Any]) -> None:
+        """Send a message in JSON; raises as :meth:`send`."""
+        await self.send(json.dumps(message, separators=(",", ":"), allow_nan=False))
+
+    async def close(self, outcome: Outcome) -> None:
+        """Say why, if that is no ordinary end, and close; for as long as sending may take, and never fails."""
+        if outcome.code == "disconnected":
+            return
+        with anyio.move_on_after(self.limits.send, shield=True):
+            try:
+                if outcome.code not in ("ended", "slow"):
+                    await self.tell({"type": "error", "code": outcome.code, "text": outcome.text})
+                await self._socket.close(CLOSE_CODES[outcome.code], outcome.code[:_LONGEST_REASON])
+            except (ConnectionError, Refusal):
+                return
+
+
+__all__ = ("Line", "Socket")
