@@ -141,9 +141,10 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - each kind is answered; what is a bug is kept and raised at the end
             failure = bare(error)
             refusal = self._refusal(failure, words)
-            call.error = refusal.code if refusal is not None else "connection lost"
             if refusal is None:
+                call.error = "connection lost"
                 raise failure from None
+            call.error, call.message = refusal.code, refusal.message
             await self._refused(call, line, words, refusal)
         finally:
             call.over = True

@@ -15,7 +15,8 @@ class Call:
     """One request. ``status`` is None until the response begins.
 
     ``error``: the code that it was refused or ended with, in a stream too; "connection lost" when the caller left
-    before the end. ``faults``: the kinds of the scripted faults that struck it. ``over``: it has ended.
+    before the end. ``message``: the words of that error. ``faults``: the kinds of the scripted faults that struck it.
+    ``over``: it has ended.
     """
 
     service: str
@@ -27,6 +28,7 @@ class Call:
     connection: int = 0
     over: bool = False
     faults: list[str] = field(factory=list)
+    message: str = ""
 
 
 @define(eq=False)

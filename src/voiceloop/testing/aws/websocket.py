@@ -37,16 +37,19 @@ _LINGER = 1.0
 async def serve_websocket(
     head: Head, request: h11.Request, early: bytes, wires: Wires, desk: Desk, number: int
 ) -> None:
-    """Answer the upgrade and the stream behind it; the connection ends with it. Raises ConnectionLost."""
+    """Answer the upgrade and the stream behind it; the connection ends with it.
+
+    Raises ConnectionLost, and RemoteProtocolError of h11 when the request is no proper one for a WebSocket.
+    """
     connection = WSConnection(ConnectionType.SERVER)
     line = WebSocketLine(connection, wires)
     try:
-        connection.initiate_upgrade_connection(list(request.headers), head.target)
+        connection.initiate_upgrade_connection(_fields(request), head.target)
         if early:
             connection.receive_data(early)
         next(connection.events(), None)  # the upgrade itself, which the desk answers
     except RemoteProtocolError as error:
-        raise ConnectionLost from error
+        raise h11.RemoteProtocolError(str(error)) from error
     if desk.stream_service(head.method, head.path) is None:
         await desk.refuse(line)
         return
@@ -61,6 +64,15 @@ async def serve_websocket(
             pass
         finally:
             group.cancel_scope.cancel()
+
+
+def _fields(request: h11.Request) -> list[tuple[bytes, bytes]]:
+    """The fields of an upgrade, with Connection on one line (RFC 9110, 5.3): wsproto reads the last line only."""
+    fields = [(name.lower(), value) for name, value in request.headers]
+    if sum(name == b"sec-websocket-key" for name, _ in fields) > 1:  # RFC 6455, 11.3.1
+        raise h11.RemoteProtocolError("there is more than one Sec-WebSocket-Key")
+    connection = b", ".join(value for name, value in fields if name == b"connection")
+    return [*(field for field in fields if field[0] != b"connection"), (b"connection", connection)]
 
 
 async def _read(connection: WSConnection, wires: Wires, line: WebSocketLine, inbox: _Inbox) -> None:
