@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ EXAMPLES = """examples:
   voiceloop emulator --first-token 0.35 --polly 0.15   answer as slowly as the services do
   voiceloop emulator --timers 0.1             time-outs and limits ten times as early
   voiceloop emulator --deny 'polly:*'         refuse what a policy would refuse
+  voiceloop emulator --heard 'a table for two' --reply 'For when?'   a script instead of the offline engines
+  voiceloop emulator --calls calls.jsonl -- python my_app.py         write down each call, with its error
 """
 _LOOK = 0.2
 
@@ -37,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Amazon Transcribe, Bedrock (Converse), Polly and Nova Sonic on this machine, behind one TLS port on\n"
         "127.0.0.1 that speaks their real protocols. It checks signatures, enforces the services' rules and limits,\n"
-        "hears and speaks with the offline engines, and shows each call. No account is needed; keys are made up."
+        "hears and speaks with the offline engines, or by a script, and shows each call. No account is needed; keys\n"
+        "are made up."
     )
     parser.epilog = EXAMPLES
     parser.add_argument("program", nargs="*", metavar="-- PROGRAM ...", help="run it with the variables set")
@@ -48,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--polly", type=float, default=0.0, metavar="S", help="seconds to Polly's first byte")
     parser.add_argument("--timers", type=float, default=1.0, metavar="X", help="scale of the services' timers (1.0)")
     parser.add_argument("--deny", action="append", default=[], metavar="ACTION", help="IAM action to refuse; again")
+    parser.add_argument(
+        "--heard", action="append", default=[], metavar="TEXT", help="hear this, whatever is said; again"
+    )
+    parser.add_argument("--reply", action="append", default=[], metavar="TEXT", help="reply this; again")
+    parser.add_argument("--calls", type=Path, metavar="FILE", help="write the calls to a file, a JSON object a line")
     parser.add_argument("--quiet", action="store_true", help="do not show the calls")
 
 
@@ -62,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
 async def _serve(args: argparse.Namespace) -> int:
     from voiceloop.testing.aws import Backing, Emulator
 
-    backing = Backing.offline(first_token=args.first_token, polly_delay=args.polly)
+    delays = {"first_token": args.first_token, "polly_delay": args.polly}
+    scripted = args.heard or args.reply
+    backing = Backing.scripted(args.heard, args.reply, **delays) if scripted else Backing.offline(**delays)
     emulator = Emulator(backing=backing, port=args.port, timers=args.timers, denied=args.deny)
     try:
         await emulator.__aenter__()
@@ -84,6 +95,7 @@ async def _serve(args: argparse.Namespace) -> int:
         raise bare(failure) from None
     finally:
         await emulator.__aexit__(None, None, None)
+        _write_calls(args.calls, emulator.calls)
 
 
 async def _wait(emulator: Emulator, variables: dict[str, str], args: argparse.Namespace) -> int:
@@ -123,7 +135,18 @@ def _answered(call: Call) -> bool:
 
 def _line(call: Call) -> str:
     actions = ", ".join(sorted({action for action, _ in call.actions}))
-    return f"{call.service}  {call.operation}  {call.error or call.status}  ({actions})"
+    result = f"{call.error}: {call.message}" if call.message else call.error or call.status
+    return f"{call.service}  {call.operation}  {result}  ({actions})"
+
+
+def _write_calls(path: Path | None, calls: list[Call]) -> None:
+    if path is None:
+        return
+    kept = ("service", "operation", "status", "error", "message", "region", "actions")
+    try:
+        path.write_text("".join(json.dumps({name: getattr(call, name) for name in kept}) + "\n" for call in calls))
+    except OSError as error:
+        raise BadInput(f"--calls {path}: cannot be written ({error.strerror or error})") from error
 
 
 @contextmanager

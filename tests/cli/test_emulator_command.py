@@ -1,0 +1,50 @@
+"""``voiceloop emulator``: its script, and the record of the calls."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import boto3
+from botocore.exceptions import ClientError
+bedrock = boto3.client("bedrock-runtime")
+asked = [{"role": "user", "content": [{"text": "a table for two"}]}]
+for model in ("us.amazon.nova-2-lite-v1:0", "no-such-model"):
+    try:
+        answer = bedrock.converse(modelId=model, messages=asked)
+        print(answer["output"]["message"]["content"][0]["text"])
+    except ClientError as error:
+        print(error.response["Error"]["Message"])
+"""
+
+
+def emulator(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "voiceloop.cli", "emulator", *arguments, "--", sys.executable, "-c", PROGRAM]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_script_answers_and_the_calls_are_written(tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    ran = emulator("--heard", "a table for two", "--reply", "For when?", "--calls", str(file))
+    said, refused = ran.stdout.splitlines()
+    assert said == "For when?"
+    good, bad = map(json.loads, file.read_text().splitlines())
+    assert (good["service"], good["operation"], good["status"], good["error"]) == (
+        "bedrock-runtime",
+        "Converse",
+        200,
+        None,
+    )
+    assert ["bedrock:InvokeModel", "arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0"] in good["actions"]
+    assert (bad["status"], bad["error"], bad["message"]) == (400, "ValidationException", refused)
+    assert f"ValidationException: {refused}" in ran.stderr
+
+
+def test_calls_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    ran = emulator("--reply", "Yes.", "--calls", str(tmp_path / "none" / "file"))
+    assert ran.returncode == 2
+    assert "--calls" in ran.stderr
+    assert "Traceback" not in ran.stderr
