@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench clean
+.PHONY: help demo test interop check docs bench clean
 
 help: ## list the targets
 	@echo "voiceloop: make TARGET [ARGS=\"...\"]"
@@ -18,6 +18,9 @@ demo: $(VENV)/.demo ## hold a conversation offline and write its report; ARGS go
 
 test: $(VENV)/.test ## run the test suite; ARGS go to pytest
 	@$(PY) -m pytest -q $(ARGS)
+
+interop: $(VENV)/.test ## hold turns with SDKs and frameworks of others against the emulator (Python 3.12); ARGS name some
+	@$(PY) tests/interop/run.py $(ARGS)
 
 check: $(VENV)/.lint ## style, types, import order, and the README's commands
 	@echo "ruff check";   $(VENV)/bin/ruff check --quiet .
@@ -33,7 +36,7 @@ bench: $(VENV)/.test ## run the benchmarks, twelve minutes; ARGS go to them, suc
 	@cd tests/benchmarks && "$(abspath $(PY))" run.py $(ARGS)
 
 clean: ## remove the virtual environment and everything built
-	@rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache voiceloop-demo
+	@rm -rf $(VENV) .interop site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache voiceloop-demo
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps: each says that a set of packages is installed; a changed pyproject.toml makes them stale.

@@ -1,131 +1,188 @@
-"""Clients that voiceloop did not write, against the emulator: ``python tests/interop/run.py [NAME...]``.
+"""Clients that voiceloop did not write, against the emulator: ``make interop ARGS=livekit_plugins``, or without ARGS.
 
-Each ``client_NAME.py`` beside this file is a script with its requirements in its head (PEP 723). It runs in an
-environment of its own, made on first use under ``--environments`` (by default ``.venv/interop`` in the repository),
-by a Python that fits: of ``PATH``, or of pyenv. It gets the emulator's address, keys and certificates in the usual
-variables of the AWS SDKs, and a file of speech (raw PCM, 16 kHz, mono) as its argument, and ends with 0 if its turn
-was good.
-``[tool.interop] operations`` names what it must have called; every call that the emulator saw must have ended
-well, but for errors whose text has one of ``tolerates`` in it: what the client is known to do wrong.
+Each client is a script beside this file, with its requirements in a ``.txt`` of its name. It runs in an environment
+of its own, made on first use under ``.interop/``, as a child of ``voiceloop emulator``. What the clients get wrong is
+put right in the scripts, not allowed by the emulator: every call must end well.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
+import json
 import os
-import re
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
-import tomllib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from voiceloop.audio import PCM16_16K, convert, read_wav
-from voiceloop.testing.aws import Emulator
-from voiceloop.testing.aws.backing import Backing
+from attrs import frozen
+
+from voiceloop.audio import PCM16_16K, write_wav
 from voiceloop.testing.scripted import silence, tone
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
-_HEAD = re.compile(r"^# /// script$\n(?P<toml>(?:^#.*$\n)+?)^# ///$", re.MULTILINE)
-_DEADLINE = 120.0
+_WORK = _ROOT / ".interop"
+_SAID, _REPLY = "book a room", "Where do you need the room?"
+_DEADLINE = 240.0
+_CASCADE = {"ConverseStream", "SynthesizeSpeech"}
+_NOVA = {"InvokeModelWithBidirectionalStream"}
 
 
-def head_of(script: Path) -> dict[str, Any]:
-    """The metadata in the head of a script."""
-    found = _HEAD.search(script.read_text())
-    if found is None:
-        raise SystemExit(f"{script.name} has no PEP 723 head")
-    lines = (line.removeprefix("#").removeprefix(" ") for line in found["toml"].splitlines())
-    return tomllib.loads("\n".join(lines))
+@frozen
+class Client:
+    """One script. ``calls``: the operations that it must have called. ``each``: on every one of ``pythons``, not only
+    on the first that there is. ``itself``: voiceloop is what is installed."""
+
+    name: str
+    calls: set[str]
+    pythons: tuple[str, ...] = ("3.12", "3.13")
+    each: bool = False
+    itself: bool = False
 
 
-def pythons() -> Iterator[Path]:
-    """Interpreters of this machine that may do: 3.12 first."""
-    for version in ("3.12", "3.13"):
-        found = shutil.which(f"python{version}")
-        if found:
-            yield Path(found)
-        yield from sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+CLIENTS = (
+    Client(
+        "official_sdks", _CASCADE | _NOVA | {"StartStreamTranscription", "Converse", "StartSpeechSynthesisStream"}
+    ),
+    Client("pipecat_services", _CASCADE | _NOVA | {"StartStreamTranscriptionWebSocket"}),
+    Client("livekit_plugins", _CASCADE | _NOVA | {"StartStreamTranscription"}),
+    Client(
+        "voiceloop_turns",
+        _CASCADE | _NOVA | {"StartStreamTranscription"},
+        ("3.11", "3.12", "3.13"),
+        each=True,
+        itself=True,
+    ),
+)
 
 
-def works(python: Path) -> bool:
-    """Whether it runs at all (a shim of pyenv may not) and can make environments."""
-    return subprocess.run([python, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode == 0
+def find(version: str) -> str | None:
+    """A Python of ``version``: the one that PYTHON312 names, in PATH, or of pyenv."""
+    variable = "PYTHON" + version.replace(".", "")
+    places = [os.environ.get(variable), shutil.which(f"python{version}")]
+    places += [str(path) for path in sorted((Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python"))]
+    check = f"import venv, ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"
+    for place in filter(None, places):
+        # A shim of pyenv is in PATH, though it may not run.
+        if subprocess.run([place, "-c", check], capture_output=True, check=False).returncode == 0:
+            return place
+    if os.environ.get(variable):
+        raise SystemExit(f"{variable}={os.environ[variable]}: is no Python {version} that can make environments")
+    return None
 
 
-def environment(script: Path, head: dict[str, Any], folder: Path) -> Path:
-    """The Python of the script's own environment."""
-    wanted = hashlib.sha256(repr(sorted(head["dependencies"])).encode()).hexdigest()
-    stamp, python = folder / "requirements", folder / "bin" / "python"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        base = next(filter(works, pythons()), None)
-        if base is None:
-            raise SystemExit("no Python 3.12 or 3.13 was found in PATH or in ~/.pyenv")
-        print(f"{script.stem}: making {folder} by {base}", flush=True)
+def environment(client: Client, version: str, base: str) -> Path:
+    """The Python of the client's own environment, in which its requirements are installed."""
+    folder = _WORK / f"{client.name}-{version}"
+    python, stamp = folder / "bin" / "python", folder / "requirements"
+    wanted = hashlib.sha256(requirements(client).read_bytes()).hexdigest()
+    fresh = stamp.exists() and stamp.read_text() == wanted
+    if not fresh:
+        print(f"{client.name}: installing into {folder.relative_to(_ROOT)}, once", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([base, "-m", "venv", folder], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", *head["dependencies"]]
-        subprocess.run(pip, check=True)
-        stamp.write_text(wanted)
+    if client.itself:  # again and again, since the checkout changes
+        install(python, f"{_ROOT}[demo]")
+    elif not fresh:
+        install(python, "-r", str(requirements(client)))
+    stamp.write_text(wanted)
     return python
 
 
-def speech() -> tuple[bytes, Backing]:
-    """What the clients say, and what hears it: a human and the offline engines, or a tone and a script."""
-    clips = Path(os.environ.get("VOICELOOP_CLIPS", _ROOT.parent / "shared" / "audio"))
-    clip = clips / "df_book_a_room.wav"
-    if not clip.exists():
-        return tone(800) + silence(200), Backing.scripted(["book a room"], ["Where do you need the room?"])
-    source, pcm = read_wav(clip)
-    return convert(pcm, source, PCM16_16K), Backing.offline()
+def requirements(client: Client) -> Path:
+    """What says whether the client's environment is still right."""
+    return _ROOT / "pyproject.toml" if client.itself else _HERE / f"{client.name}.txt"
 
 
-async def run(command: list[str], backing: Backing, wanted: dict[str, Any]) -> list[str]:
-    """Run one client; what was wrong."""
-    async with Emulator(backing) as aws:
-        settings = {**os.environ, **aws.environ(), "PYTHONUNBUFFERED": "1"}
-        process = await asyncio.create_subprocess_exec(*command, env=settings)
+def install(python: Path, *what: str) -> None:
+    """pip install; ends the run when it fails."""
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", *what]
+    if subprocess.run(pip, check=False).returncode:
+        raise SystemExit(f"pip could not install {' '.join(what)}")
+
+
+def speech() -> tuple[Path, list[str]]:
+    """What the clients say, a WAV file, and how the emulator hears it: a human by the offline engines, or, where the
+    clips of ``VOICELOOP_CLIPS`` are not there, a tone by a script."""
+    clip = Path(os.environ.get("VOICELOOP_CLIPS", _ROOT.parent / "shared" / "audio")) / "df_book_a_room.wav"
+    if clip.exists():
+        return clip, []
+    file = _WORK / "tone.wav"
+    write_wav(file, PCM16_16K, tone(800) + silence(200))
+    return file, [word for _ in range(3) for word in ("--heard", _SAID, "--reply", _REPLY)]
+
+
+def run(command: list[str], log: Path) -> int:
+    """Run ``command`` to its end, its errors into ``log``; its exit code, or 124 after the deadline."""
+    settings = os.environ | {"INTEROP_SAID": _SAID, "LOGURU_LEVEL": "WARNING", "PYTHONUNBUFFERED": "1"}
+    settings |= {"PYTHONWARNINGS": "ignore::DeprecationWarning"}
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, env=settings, stderr=errors, start_new_session=True)
         try:
-            code = await asyncio.wait_for(process.wait(), _DEADLINE)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            return [f"did not end within {_DEADLINE:g} s"]
-        problems = [f"ended with {code}"] if code else []
-        refused = [record for record in aws.nova.connections if record.message]
-        tolerated = [record for record in refused if record.message in wanted.get("tolerates", ())]
-        problems += [f"{record.model}: {record.message}" for record in refused if record not in tolerated]
-        problems += [f"{call.operation}: {call.error}" for call in aws.calls if call.error][len(refused) :]
-        missing = set(wanted["operations"]) - {call.operation for call in aws.calls}
-        return problems + [f"{operation} was never called" for operation in sorted(missing)]
+            return process.wait(_DEADLINE)
+        except subprocess.TimeoutExpired:
+            return 124
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def wrong(client: Client, calls: list[Mapping[str, object]]) -> Iterator[str]:
+    """What is wrong with the calls that the emulator saw. A caller may hang up on Transcribe."""
+    for call in calls:
+        if call["error"] not in (None, "connection lost"):
+            yield f"{call['operation']} was refused: {call['error']}: {call['message']}"
+    for operation in sorted(client.calls - {str(call["operation"]) for call in calls}):
+        yield f"{operation} was never called"
+
+
+def hold(client: Client, version: str, base: str) -> bool:
+    """Run one client; whether all was well."""
+    python = environment(client, version, base)
+    began, (file, script) = time.monotonic(), speech()
+    calls, log = _WORK / "calls.jsonl", _WORK / f"{client.name}-{version}.log"
+    calls.unlink(missing_ok=True)
+    emulator = [str(Path(sys.executable).with_name("voiceloop")), "emulator", "--quiet", "--calls", str(calls)]
+    print(f"{client.name}, Python {version}", flush=True)
+    code = run([*emulator, *script, "--", str(python), str(_HERE / f"{client.name}.py"), str(file)], log)
+    seen = [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+    problems = [f"ended with {code}; see {log.relative_to(_ROOT)}"] if code else []
+    problems += wrong(client, seen)
+    for problem in problems:
+        print(f"  {problem}", flush=True)
+    print(f"  {'FAILED' if problems else 'good'}: {len(seen)} calls, {time.monotonic() - began:.0f} s", flush=True)
+    return not problems
 
 
 def main() -> int:
-    scripts = {path.stem.removeprefix("client_"): path for path in sorted(_HERE.glob("client_*.py"))}
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*scripts, []], help=f"of {', '.join(scripts)}; by default all")
-    parser.add_argument("--environments", type=Path, default=_ROOT / ".venv" / "interop")
-    arguments = parser.parse_args()
-    failed = False
-    for name in arguments.names or scripts:
-        script = scripts[name]
-        head = head_of(script)
-        python = environment(script, head, arguments.environments / name)
-        pcm, backing = speech()
-        with tempfile.NamedTemporaryFile(suffix=".pcm") as file:
-            file.write(pcm)
-            file.flush()
-            command = [str(python), str(script), file.name]
-            problems = asyncio.run(run(command, backing, head["tool"]["interop"]))
-        print(f"{name}: {'; '.join(problems) or 'good'}", flush=True)
-        failed = failed or bool(problems)
-    return int(failed)
+    """Run the clients that are named, or all; 1 if something was wrong."""
+    names = [client.name for client in CLIENTS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="CLIENT", help=f"{', '.join(names)} (all)")
+    wanted = parser.parse_args().names or names
+    if unknown := set(wanted) - set(names):
+        parser.error(f"there is no {', '.join(sorted(unknown))}: {', '.join(names)}")
+    _WORK.mkdir(exist_ok=True)
+    good = True
+    for client in CLIENTS:
+        if client.name not in wanted:
+            continue
+        found = [(version, base) for version in client.pythons if (base := find(version))]
+        if not found:
+            raise SystemExit(
+                f"{client.name} needs Python {' or '.join(client.pythons)}, and none was found. "
+                "Install one, or say where it is: make interop PYTHON312=/path/to/python3.12"
+            )
+        for version, base in found if client.each else found[:1]:
+            good = hold(client, version, base) and good
+    print("interop: all good" if good else "interop: FAILED")
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
