@@ -21,7 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from voiceloop.aws import Keys
-from voiceloop.testing.aws import Emulator
+from voiceloop.testing.aws import Call, Emulator
 
 OPTIONS = {"language-code": "en-US", "sample-rate": "16000", "media-encoding": "pcm"}
 PATH = "/stream-transcription"
@@ -197,6 +197,13 @@ class Stream:
                 await self._tls.send(data)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self.gone = True
+
+
+async def over(call: Call) -> None:
+    """Wait until ``call`` has ended; there is no event for it."""
+    with anyio.fail_after(5):
+        while not call.over:  # noqa: ASYNC110
+            await anyio.sleep(0.001)
 
 
 def results_of(message: Any) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ from wsproto.events import Request as Upgrade
 from voiceloop.testing.aws import Backing, Emulator, Fault
 from voiceloop.testing.scripted.sound import silence, tone
 
-from .emulator_kit import connected, results_of
+from .emulator_kit import connected, over, results_of
 
 _SERIALIZER = EventStreamMessageSerializer()
 
@@ -153,6 +153,7 @@ async def test_boto3_finds_the_line_broken(kind: str) -> None:
 
         await in_thread(ask)
         assert aws.calls[0].faults == [kind]
+        await over(aws.calls[0])
 
 
 def converse(aws: Emulator) -> str:

@@ -167,9 +167,10 @@ async def test_faults_end_the_stream(kind: str, error: type[ProviderError]) -> N
         assert aws.faults.left == ()
 
 
+@pytest.mark.parametrize("when", [{"at": 0}, {"after": 1}])
 @pytest.mark.parametrize("kind", ["split", "drip", "goaway"])
-async def test_faults_that_do_not_end_it(kind: str) -> None:
-    async with emulator(faults=[Fault(kind, at=0)]) as aws, transcribing(aws) as stream:
+async def test_faults_that_do_not_end_it(kind: str, when: dict[str, int]) -> None:
+    async with emulator(faults=[Fault(kind, **when)]) as aws, transcribing(aws) as stream:
         await say(stream, tone(1000) + silence(1000))
         await stream.end()
         assert (await results(stream))[-1]["Alternatives"][0]["Transcript"] == "book a room please"
@@ -185,6 +186,15 @@ async def test_a_stall_meets_the_idle_deadline() -> None:
         with pytest.raises(ProviderTimeout):
             await results(stream)
         assert clock.now() - began == pytest.approx(7, abs=0.5)
+
+
+async def test_who_leaves_in_a_stall_is_noticed_at_once() -> None:
+    async with emulator(faults=[Fault("stall", at=1)]) as aws:
+        async with transcribing(aws) as stream:
+            await say(stream, tone(1000) + silence(500))
+            left = clock.now()
+        assert clock.now() == left
+        assert aws.calls[0].error == "connection lost"
 
 
 async def test_a_refused_request_is_told_by_whoever_waits() -> None:

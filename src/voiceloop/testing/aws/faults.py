@@ -245,14 +245,12 @@ class FaultyLine(Line):
         await self._stall()
         number, self._sent = self._sent, self._sent + 1
         while self.plan and (fault := self.plan.at_message(number)):
-            if fault.kind in _LASTING:
-                self._lasting = fault
-            elif fault.kind == "truncate":
+            if fault.kind == "truncate":
                 whole = as_bytes(chunk)
                 await self.line.data(whole[: len(whole) // 2])
                 await self.line.break_off("cut")
                 raise ConnectionLost
-            elif fault.kind == "bad_crc":
+            if fault.kind == "bad_crc":
                 chunk = spoil(as_bytes(chunk))
             else:
                 await self._strike(fault)
@@ -281,6 +279,8 @@ class FaultyLine(Line):
         if fault.kind == "stall":
             self._stalled_until = clock.now() + (math.inf if fault.seconds is None else fault.seconds)
             await self._stall()
+        elif fault.kind in _LASTING:
+            self._lasting = fault
         elif fault.kind in _BREAKS:
             await self.line.break_off(_BREAKS[fault.kind])
             if fault.kind != "goaway":
@@ -290,9 +290,11 @@ class FaultyLine(Line):
             raise ConnectionLost
 
     async def _stall(self) -> None:
-        """Wait until a stall is over, whoever wants to send."""
+        """Wait until a stall is over, whoever wants to send. Raises ConnectionLost."""
         if self._stalled_until > clock.now():
-            await anyio.sleep_until(self._stalled_until)
+            with anyio.CancelScope(deadline=self._stalled_until):
+                await self.line.gone()
+                raise ConnectionLost
 
     async def _bit_by_bit(self, data: bytes, fault: Fault) -> None:
         pause = 0.01 if fault.seconds is None else fault.seconds

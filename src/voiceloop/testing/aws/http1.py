@@ -93,6 +93,10 @@ class Http1Line(Line):
         self._h11 = connection
         self._wires = wires
 
+    async def gone(self) -> None:
+        while data := await self._wires.receive():
+            self._h11.receive_data(data)
+
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
         await self._send(h11.Response(status_code=status, headers=list(headers.items())))
 

@@ -203,6 +203,10 @@ class Http2Stream(Line):
         self.body.lose()
         self.wake()
 
+    async def gone(self) -> None:
+        while not self._lost:
+            await self._changed.wait()
+
     async def took(self, length: int) -> None:
         """The service has read so many bytes of the body."""
         self._connection.acknowledge(self.number, length)

@@ -6,6 +6,8 @@ import abc
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+import anyio
+
 from voiceloop.testing.aws.frames import Chunk
 
 Break: TypeAlias = Literal["cut", "reset", "goaway", "drop"]
@@ -15,6 +17,10 @@ the connection is gone."""
 
 class Line(abc.ABC):
     """An HTTP/2 stream, an HTTP/1.1 exchange, a WebSocket, or memory. Raises ConnectionLost when nobody is there."""
+
+    async def gone(self) -> None:
+        """Wait until the caller is gone, where that can be noticed without sending anything."""
+        await anyio.sleep_forever()
 
     @abc.abstractmethod
     async def head(self, status: int, headers: Mapping[str, str]) -> None:

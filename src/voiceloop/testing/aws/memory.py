@@ -273,6 +273,10 @@ class _MemoryLine(Line):
 
     _link: _Link
 
+    async def gone(self) -> None:
+        while not self._link.left:
+            await self._link.changed.wait()
+
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._link.answer.status, self._link.answer.headers = (
             status,
