@@ -15,7 +15,7 @@ from voiceloop.aws import Keys
 from voiceloop.testing.aws import Backing, Emulator, Fault, Settings
 from voiceloop.testing.scripted.sound import silence, tone
 
-from .emulator_kit import OPTIONS, Stream, connected, over, results_of, signed_headers, transcribing
+from .emulator_kit import OPTIONS, Stream, connected, results_of, signed_headers, transcribing
 
 SPEECH = tone(1200) + silence(1000)
 
@@ -272,14 +272,6 @@ async def test_a_stall_says_nothing_more() -> None:
         with anyio.move_on_after(0.3) as waiting:
             await stream.some(2)
         assert waiting.cancelled_caught
-
-
-async def test_who_leaves_in_a_stall_is_noticed() -> None:
-    async with emulator(faults=[Fault("stall", at=1)]) as aws:
-        async with transcribing(aws) as stream:
-            await stream.audio(tone(1200))
-            await stream.some(1)
-        await over(aws.calls[0])
 
 
 async def test_denied_actions_are_refused_in_iams_words_and_allowed_ones_recorded() -> None:

@@ -189,7 +189,7 @@ async def test_a_stall_meets_the_idle_deadline() -> None:
 
 
 async def test_who_leaves_in_a_stall_is_noticed_at_once() -> None:
-    async with emulator(faults=[Fault("stall", at=1)]) as aws:
+    async with emulator(faults=[Fault("stall", after=1)]) as aws:
         async with transcribing(aws) as stream:
             await say(stream, tone(1000) + silence(500))
             left = clock.now()
