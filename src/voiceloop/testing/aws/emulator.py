@@ -176,14 +176,7 @@ class Emulator:
         return Account(region=region, keys=keys, endpoints=self._endpoints(), ca_bundle=self.ca_file)
 
     def environ(self, region: str = "us-east-1") -> dict[str, str]:
-        """Environment variables that point any AWS SDK at this emulator.
-
-        The credentials are temporary ones, so that a session token that is set already does not go with them.
-        """
-        house = self._open()
-        if house.visitor is None:
-            house.visitor = self.issue()
-        keys = house.visitor
+        """Environment variables that point any AWS SDK at this emulator; a session token that is set is blanked."""
         unproxied = ",".join(filter(None, (os.environ.get("NO_PROXY", ""), "127.0.0.1,localhost")))
         return {
             "AWS_ENDPOINT_URL": self.url,
@@ -191,9 +184,9 @@ class Emulator:
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
             "AWS_ENDPOINT_URL_POLLY": self.url,
             "AWS_CA_BUNDLE": str(self.ca_file),
-            "AWS_ACCESS_KEY_ID": keys.access_key,
-            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-            "AWS_SESSION_TOKEN": keys.session_token or "",
+            "AWS_ACCESS_KEY_ID": self.keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.keys.secret_key,
+            "AWS_SESSION_TOKEN": "",
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
@@ -228,7 +221,6 @@ class _House:
         self.port = 0
         self.certificates: Certificates | None = None
         self.keys = keys
-        self.visitor: Keys | None = None  # those in the environment variables, once somebody asked for them
         self._group = group
         self._connections = itertools.count(1)
 

@@ -103,7 +103,7 @@ class Keyring:
     def find(self, access_key: str, token: str | None) -> Keys:
         """The keys that were used. Raises Refusal for unknown or expired ones."""
         keys = self._held.get(access_key)
-        if keys is None or keys.session_token != token:
+        if keys is None or keys.session_token != (token or None):  # some SDKs send a blank variable as a blank token
             raise UNKNOWN
         check_expiry(keys)
         return keys
