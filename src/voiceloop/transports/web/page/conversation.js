@@ -1,0 +1,294 @@
+/**
+ * One conversation: the connection, the sound in and out, and what each event does to them and to the panels.
+ *
+ * Events: "changed" (something that the controls show), "trouble" ({text, kind, id, action} for the user).
+ */
+
+import { Microphone, whyNoMicrophone } from "./audio/microphone.js";
+import { Player } from "./audio/player.js";
+import { Sound } from "./audio/sound.js";
+import { Lips } from "./avatar/lips.js";
+import { Link } from "./link.js";
+import { settings } from "./settings.js";
+
+const TAIL = 160; // ms in which the last frames reach the connection after push-to-talk was released
+
+export class Conversation extends EventTarget {
+  /** @param {{transcript: object, statistics: object, log: object}} panels @param {object} access see access.js */
+  constructor(panels, access) {
+    super();
+    Object.assign(this, panels);
+    this.access = access;
+    this.lips = new Lips();
+    this.link = new Link(() => this.wishes(), () => access.address());
+    this.sound = this.player = this.microphone = null;
+    this.wantsRecording = true;
+    this.held = this.userSpeaks = this.thinks = false;
+    this.link.conversation = sessionStorage.getItem("voiceloop.conversation");
+    this.link.addEventListener("state", ({ detail }) => this.linked(detail));
+    this.link.addEventListener("message", ({ detail }) => this.take(detail));
+    this.link.addEventListener("audio", ({ detail }) => this.player?.play(detail.turn, detail.start, detail.pcm));
+    this.link.addEventListener("sent", ({ detail }) => this.log.add("out", detail));
+  }
+
+  get connected() { return this.link.state === "ready"; }
+  get recording() { return this.microphone?.recording ?? false; }
+  get pushes() { return settings.mode === "push"; }
+  get hears() { return settings.mode !== "chat"; }
+
+  /** off, idle, listening, thinking or speaking: what the face shows. */
+  get doing() {
+    if (!this.connected) return "off";
+    if (this.player?.head.at()?.playing) return "speaking";
+    if (this.userSpeaks || this.held) return "listening";
+    return this.thinks ? "thinking" : "idle";
+  }
+
+  // ------------------------------------------------------------ what the user does
+
+  /** To be called in a click, or browsers will not let it sound. */
+  connect() {
+    this.sound = new Sound();
+    this.wantsRecording = true;
+    if (settings.speaker) this.useSpeaker(settings.speaker);
+    this.link.open();
+  }
+
+  disconnect() { this.link.close(); }
+
+  /** Forget what was said, and begin another conversation. */
+  fresh() {
+    this.link.conversation = null;
+    sessionStorage.removeItem("voiceloop.conversation");
+    this.transcript.clear();
+    this.statistics.reset();
+    if (this.sound) this.link.restart();
+  }
+
+  restart() { if (this.sound) this.link.restart(); }
+
+  type(text) {
+    if (!this.link.send({ type: "text", text })) return false;
+    this.transcript.typed(text);
+    this.thinks = true;
+    return true;
+  }
+
+  interrupt() { this.link.send({ type: "interrupt" }); }
+
+  /** Start or stop recording; the conversation goes on either way. */
+  async record(on) {
+    this.wantsRecording = on;
+    if (!on && this.recording) {
+      this.microphone.stop();
+      this.link.send({ type: "end_turn" });
+      this.userSpeaks = false;
+    }
+    await this.listen();
+  }
+
+  /** Push-to-talk: pressed or released. */
+  hold(down) {
+    if (down === this.held || !this.connected || !this.pushes) return;
+    this.held = down;
+    if (down) {
+      if (this.doing === "speaking") this.interrupt();
+      this.microphone?.open(true);
+    } else {
+      this.thinks = true;
+      setTimeout(() => {
+        if (this.held) return;
+        this.microphone?.open(false);
+        this.link.send({ type: "end_turn" });
+      }, TAIL);
+    }
+    this.changed();
+  }
+
+  /** @param {string} mode chat+voice, voice, chat or push */
+  async setMode(mode) {
+    const pushed = this.pushes;
+    settings.mode = mode;
+    if (pushed !== this.pushes) this.restart();
+    else this.link.send({ type: "mode", mode: this.wireMode });
+    await this.listen();
+  }
+
+  update(changes) { this.link.send({ type: "update", ...changes }); }
+
+  async useSpeaker(id) {
+    try {
+      await this.sound?.speaker(id);
+    } catch (error) {
+      this.trouble(`That speaker cannot be used (${error.name}). The default one goes on.`, { id: "speaker" });
+    }
+  }
+
+  applySound() {
+    this.microphone?.setLevel(settings.micLevel);
+    this.player?.setVolume(settings.volume);
+    if (this.player) this.player.head.extraMs = settings.latencyMs;
+  }
+
+  // ------------------------------------------------------------ the connection
+
+  get wireMode() { return this.pushes ? "chat+voice" : settings.mode; }
+
+  wishes() {
+    const own = settings.persona === "own";
+    return {
+      stack: settings.stack || null,
+      persona: own ? null : settings.persona || null,
+      instructions: own ? settings.own || null : null,
+      voice: settings.voices[settings.stack] || null,
+      mode: this.wireMode,
+      turns: this.pushes ? "manual" : "auto",
+      greet: settings.greet && this.link.conversation === null,
+      ...(this.access.keys && { keys: this.access.keys }),
+    };
+  }
+
+  linked(detail) {
+    this.log.add("page", { type: "link", ...detail });
+    if (detail.state !== "ready") this.statistics.stop();
+    if (detail.state === "waiting") this.silence();
+    if (detail.state === "closed") this.release();
+    this.dispatchEvent(new CustomEvent("link", { detail }));
+    this.changed();
+  }
+
+  /** The connection is gone, for now: what was to be played belongs to nobody. */
+  silence() {
+    this.player?.reset();
+    this.lips.clear();
+    this.userSpeaks = this.thinks = this.held = false;
+  }
+
+  release() {
+    this.silence();
+    this.microphone?.close();
+    this.player?.close();
+    this.sound?.close();
+    this.sound = this.player = this.microphone = null;
+  }
+
+  async ready(message) {
+    sessionStorage.setItem("voiceloop.conversation", message.conversation);
+    this.silence();
+    this.transcript.resume(message.history ?? [], message.resumed);
+    this.statistics.start();
+    const sound = this.sound;
+    await sound.ready;
+    if (sound !== this.sound || !this.connected) return;
+    this.makePlayer(message.output.rate);
+    this.makeMicrophone(message.input.rate);
+    this.applySound();
+    await this.listen();
+  }
+
+  makePlayer(rate) {
+    if (this.player?.rate === rate) return;
+    this.player?.close();
+    this.player = new Player(this.sound.context, rate);
+    this.player.addEventListener("played", ({ detail }) => this.link.send({ type: "played", ...detail }));
+    this.player.addEventListener("segment", ({ detail }) => this.log.add("audio", { type: detail.why, ...detail }));
+  }
+
+  makeMicrophone(rate) {
+    if (this.microphone) return;
+    this.microphone = new Microphone(this.sound.context, rate);
+    this.microphone.addEventListener("frame", ({ detail }) => this.link.audio(detail));
+    this.microphone.addEventListener("lost", () => {
+      this.trouble("The microphone is gone. Plug it in again, and press Record.", { id: "microphone" });
+      this.changed();
+    });
+  }
+
+  /** Open or close the microphone, as the mode and the user want it. */
+  async listen() {
+    if (!this.microphone) return;
+    const wanted = this.hears && this.wantsRecording && this.sound !== null;
+    try {
+      if (wanted && !this.recording) await this.microphone.start(settings.microphone);
+      else if (!wanted) this.microphone.stop();
+      this.microphone?.open(!this.pushes || this.held);
+      if (this.microphone?.cancelsEcho === false) {
+        this.trouble("This browser does not cancel echo for this microphone. Use headphones, or the assistant hears itself.", { id: "echo" });
+      }
+    } catch (error) {
+      this.wantsRecording = false;
+      this.log.add("page", { type: "microphone", error: error.name });
+      this.trouble(`${whyNoMicrophone(error)} You can write meanwhile.`, { id: "microphone" });
+    }
+    this.changed();
+  }
+
+  // ------------------------------------------------------------ what the server says
+
+  take(message) {
+    this.log.add("in", message);
+    const act = this[`on${message.type}`];
+    if (message.type === "ready") this.ready(message);
+    else if (message.type === "answer") this.answered(message);
+    else if (act) act.call(this, message);
+  }
+
+  answered({ to, outcome, text }) {
+    if (outcome === "refused") this.trouble(text, { id: "refused" });
+    this.dispatchEvent(new CustomEvent("answer", { detail: { to, outcome } }));
+  }
+
+  onUserSpeechStarted() { this.userSpeaks = true; }
+
+  onUserSpeechEnded() {
+    this.userSpeaks = false;
+    this.thinks = true;
+  }
+
+  onTranscript(event) {
+    if (event.final) this.userSpeaks = false;
+    this.transcript.partial(event);
+  }
+
+  onTranscriptRevised(event) { this.transcript.revised(event); }
+  onTurnStarted() { this.thinks = true; }
+  onReplyText(event) { this.transcript.reply(event); }
+  onWord(event) { this.transcript.word(event); }
+  onViseme({ turn, code, ms, end_ms: end }) { this.lips.add(turn, code, ms, end); }
+  onPaused({ turn }) { this.player?.pause(turn); }
+  onResumed({ turn }) { this.player?.resume(turn); }
+
+  onInterrupted(event) {
+    this.player?.flush(event.turn);
+    this.transcript.interrupted(event);
+  }
+
+  onTurnEnded(event) {
+    this.thinks = false;
+    this.player?.end(event.turn);
+    this.transcript.ended(event);
+    this.statistics.ended(event);
+    this.changed();
+  }
+
+  onToolCalled(event) { this.transcript.tool(event); }
+  onToolReturned(event) { this.transcript.toolReturned(event); }
+  onUsage(event) { this.statistics.usage(event); }
+  onTurnMetrics(event) { this.statistics.turn(event); }
+  onNotice({ text }) { this.trouble(text, { kind: "info", seconds: 8 }); }
+
+  onConnectionState({ state, detail }) {
+    if (state === "degraded" || state === "recovering") this.trouble(detail || "The assistant's provider has trouble.", { seconds: 8 });
+  }
+
+  onSessionEnded({ reason, error }) {
+    if (reason === "failed") this.trouble(error ?? "The session failed.", { kind: "error" });
+  }
+
+  trouble(text, { kind = "warning", id = "", seconds = 0 } = {}) {
+    this.log.add("page", { type: "trouble", id });
+    this.dispatchEvent(new CustomEvent("trouble", { detail: { text, kind, id, seconds } }));
+  }
+
+  changed() { this.dispatchEvent(new Event("changed")); }
+}

@@ -1,0 +1,170 @@
+/** What was said: partial words as they come, the reply as it is spoken, and struck through what nobody heard. */
+
+import { at, clock, make } from "../dom.js";
+
+export class Transcript {
+  constructor() {
+    this.list = at("transcript");
+    this.entries = []; // {role, text, heard, element, ...}, in order
+    this.turns = new Map();
+    this.utterances = new Map();
+    this.began = performance.now();
+  }
+
+  /** A new connection: utterances and turns count from 1 again. `history` is what the server has of the conversation. */
+  resume(history, resumed) {
+    for (const entry of this.turns.values()) this.close(entry);
+    if (!resumed) this.clear();
+    this.turns.clear();
+    this.utterances.clear();
+    for (const { role, text } of history.slice(this.entries.filter((entry) => entry.settled).length)) {
+      const entry = this.add(role, "");
+      this.fill(entry, { solid: text });
+      entry.settled = true;
+    }
+  }
+
+  clear() {
+    this.entries = [];
+    this.list.replaceChildren();
+    at("hint").hidden = false;
+  }
+
+  partial({ utterance, text, final, stable_chars: stable }) {
+    const entry = this.ofUtterance(utterance, text);
+    if (final) this.settle(entry, text);
+    else this.fill(entry, { solid: text.slice(0, stable), faint: text.slice(stable) });
+    this.follow();
+  }
+
+  revised({ utterance, text }) {
+    this.settle(this.ofUtterance(utterance, text), text);
+  }
+
+  typed(text) {
+    const entry = this.add("user", "typed");
+    this.settle(entry, text);
+    this.follow();
+  }
+
+  reply({ turn, text, start }) {
+    const entry = this.ofTurn(turn);
+    entry.text = entry.text.slice(0, start) + text;
+    this.show(entry);
+    this.follow();
+  }
+
+  word({ turn, ms, start, end }) { this.ofTurn(turn).words.push({ ms, start, end }); }
+
+  /** The turn was cut; `heard` is the listener's part so far. */
+  interrupted({ turn, heard }) {
+    const entry = this.turns.get(turn);
+    if (!entry) return;
+    entry.cut = heard.text.length;
+    this.show(entry);
+  }
+
+  /** The turn is over: its last word on what was said and heard. */
+  ended({ turn, said, heard, reason }) {
+    const entry = this.turns.get(turn);
+    if (!entry) return;
+    this.turns.delete(turn);
+    entry.text = said || entry.text;
+    if (!entry.text) return this.remove(entry);
+    entry.cut = reason === "completed" ? null : heard.text.length;
+    entry.done = entry.settled = true;
+    this.show(entry);
+    const note = { interrupted: "interrupted", dropped: "not spoken", failed: "failed" }[reason];
+    if (note) entry.element.append(make("p", { class: "outcome", text: note }));
+    at("said").textContent = `Assistant: ${heard.text || entry.text}`;
+  }
+
+  tool({ call, name, arguments: given }) {
+    const words = Object.entries(given).map(([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
+    const item = make("li", { class: "tool", data: { call } },
+      make("b", { text: name }), ` ${words.join(", ")} `, make("span", { class: "result", text: "…" }));
+    this.list.append(item);
+    this.follow();
+  }
+
+  toolReturned({ call, result, error, ms }) {
+    const item = [...this.list.querySelectorAll(".tool")].find((one) => one.dataset.call === call);
+    if (!item) return;
+    item.classList.toggle("failed", error);
+    item.querySelector(".result").textContent = `→ ${result.length > 160 ? `${result.slice(0, 160)}…` : result} (${Math.round(ms)} ms)`;
+  }
+
+  /** Mark how far the assistant has spoken: `ms` of `turn`. */
+  spoken(turn, ms) {
+    const entry = this.turns.get(turn);
+    if (!entry?.words.length) return;
+    let reached = 0;
+    for (const word of entry.words) if (word.ms <= ms) reached = Math.max(reached, word.end);
+    if (reached === entry.reached) return;
+    entry.reached = reached;
+    this.show(entry);
+  }
+
+  // ------------------------------------------------------------ inside
+
+  ofUtterance(number, text) {
+    if (!this.utterances.has(number)) this.utterances.set(number, this.add("user", text ? "" : "…"));
+    return this.utterances.get(number);
+  }
+
+  ofTurn(turn) {
+    if (!this.turns.has(turn)) this.turns.set(turn, this.add("assistant", ""));
+    return this.turns.get(turn);
+  }
+
+  add(role, how) {
+    at("hint").hidden = true;
+    const when = make("time", { text: clock((performance.now() - this.began) / 1000) });
+    const who = make("p", { class: "who" }, make("span", { text: role === "user" ? "You" : "Assistant" }), when);
+    if (how === "typed") who.append(make("span", { text: "typed" }));
+    const words = make("p", { class: "words", dir: "auto" });
+    const element = make("li", { class: role }, who, words);
+    this.list.append(element);
+    const entry = { role, text: "", element, box: words, words: [], reached: 0, cut: null, done: false, settled: false };
+    this.entries.push(entry);
+    return entry;
+  }
+
+  settle(entry, text) {
+    if (!text) return this.remove(entry);
+    entry.text = text;
+    entry.settled = true;
+    this.fill(entry, { solid: text });
+    at("said").textContent = `You: ${text}`;
+  }
+
+  close(entry) {
+    entry.done = true;
+    this.show(entry);
+  }
+
+  remove(entry) {
+    entry.element.remove();
+    this.entries = this.entries.filter((one) => one !== entry);
+  }
+
+  show(entry) {
+    const { text, cut, reached, done, words } = entry;
+    if (cut !== null) this.fill(entry, { solid: text.slice(0, cut), struck: text.slice(cut) });
+    else if (done || !words.length) this.fill(entry, { solid: text });
+    else this.fill(entry, { solid: text.slice(0, reached), faint: text.slice(reached) });
+  }
+
+  fill(entry, { solid = "", faint = "", struck = "" }) {
+    const parts = [solid];
+    if (faint) parts.push(make("span", { class: "faint", text: faint }));
+    if (struck.trim()) parts.push(make("del", { text: struck }));
+    entry.box.replaceChildren(...parts);
+  }
+
+  /** Keep the newest words in sight, unless the user scrolled back. */
+  follow() {
+    const list = this.list;
+    if (list.scrollHeight - list.scrollTop - list.clientHeight < 160) list.scrollTop = list.scrollHeight;
+  }
+}
