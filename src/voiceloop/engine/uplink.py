@@ -20,6 +20,9 @@ from voiceloop.rules.budgets import Limits
 _PATIENCE = 20.0
 """How long a model may take to accept one piece of input or one command, in seconds."""
 
+_PIECE_MS = 1000.0
+"""The longest piece of audio: one that takes audio at the pace of speech needs as long for it as it lasts."""
+
 
 @define(eq=False)
 class Ask:
@@ -58,6 +61,7 @@ class Uplink:
         self._queue: deque[bytes | Command | Ask] = deque()
         self._waiting = 0
         self._most = way.target.bytes_of(way.target.samples_in(way.limits.input_buffer * 1000))
+        self._piece = way.target.bytes_of(way.target.samples_in(_PIECE_MS))
         self._samples = 0
         self._passing_since: float | None = None
         self._full_since: float | None = None
@@ -78,7 +82,9 @@ class Uplink:
         now = clock.now()
         converted = bytes(pcm) if self._convert is None else self._convert.push(pcm)
         if converted:
-            self._queue.append(converted)
+            self._queue.extend(
+                converted[begin : begin + self._piece] for begin in range(0, len(converted), self._piece)
+            )
             self._waiting += len(converted)
             if self._full_since is None and self.full:
                 self._full_since = now

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from voiceloop import Cascade, Pool, Session, clock
+from voiceloop import Cascade, Limits, Pool, Session, clock
 from voiceloop.audio import MULAW_8K, PCM16_8K, PCM16_16K, PCM16_48K, AudioFormat, convert, read_wav
 from voiceloop.aws import Transcribe
 from voiceloop.errors import ProviderRefused
@@ -107,6 +107,23 @@ async def test_a_session_over_it_hears_and_times_what_the_caller_said() -> None:
                 if len(said) == 2:
                     break
     assert said == HEARD
+
+
+@pytest.mark.virtual_time
+async def test_a_minute_in_one_piece_is_taken_at_the_pace_of_speech() -> None:
+    async with Emulator(Backing.scripted(HEARD)) as aws:
+        model = Cascade(
+            Transcribe(account=aws.account(memory=True)),
+            ScriptedReasoner(["Yes."], cycle=True),
+            ScriptedSynthesizer(),
+        )
+        limits = Limits(input_stall=90, consumer_stall=90)
+        async with Session(model, turns=ScriptedTurns(), limits=limits) as session:
+            await session.send_audio(tone(900) + silence(60_000))
+            await anyio.sleep(70)
+            await session.end()
+            said = [event.text async for event in session if isinstance(event, Transcript) and event.final]
+    assert said == HEARD[:1]
 
 
 @pytest.mark.virtual_time
