@@ -19,6 +19,7 @@ from voiceloop import clock
 from voiceloop.aws.chain import Chain, Credentials
 from voiceloop.aws.fault_hints import PROVIDERS
 from voiceloop.aws.faults import from_boto
+from voiceloop.aws.shelf import shelved
 from voiceloop.aws.wire.stream import Deadlines, EventStream, StreamRequest, Wire
 from voiceloop.aws.wire.tls import shared_context
 from voiceloop.errors import BadInput, ProviderRefused, ProviderTimeout, VoiceloopError
@@ -133,7 +134,7 @@ class Account:
             finally:
                 await access.chain.end_processes()
 
-        return await resources.get(("voiceloop.aws.access", self), open_access)
+        return await shelved(resources, ("voiceloop.aws.access", self), open_access)
 
 
 @define(eq=False)
@@ -276,4 +277,4 @@ class Access:
         from voiceloop.aws.clients import open_client
 
         key = ("voiceloop.aws.client", self.account, service)
-        return await self.resources.get(key, lambda: open_client(self, service))
+        return await shelved(self.resources, key, lambda: open_client(self, service), lambda client: client.busy)

@@ -34,6 +34,11 @@ class Client:
     boto: Any
     connections: Connections
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being waited for or read."""
+        return self.connections.busy > 0
+
 
 async def call(
     access: Access,

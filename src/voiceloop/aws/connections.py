@@ -73,7 +73,12 @@ class Connections:
     @property
     def idle(self) -> int:
         """How many connections a request could use at once."""
-        return max(0, self.open - self._use.busy())
+        return max(0, self.open - self.busy)
+
+    @property
+    def busy(self) -> int:
+        """How many connections requests are using."""
+        return self._use.busy()
 
     async def send(self, request: Any) -> AioAWSResponse:
         """Send a request that botocore made and signed. Raises botocore's HTTPClientError and its kinds."""
@@ -121,7 +126,7 @@ class Connections:
             # As many at once as shall be idle, since each takes a connection of its own. With several who ask, half
             # as many more, so that a growing number of sessions needs few rounds.
             more = expected // 2 if expected > connections else 0
-            count = min(expected + more, self._patience.limit - self._use.busy())
+            count = min(expected + more, self._patience.limit - self.busy)
             with clock.outside_work(), anyio.move_on_after(self._patience.connect):
                 async with anyio.create_task_group() as group:
                     for _ in range(count):

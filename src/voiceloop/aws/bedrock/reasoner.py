@@ -18,6 +18,7 @@ from voiceloop.aws.bedrock.models import default_model, geography, reasoning_fie
 from voiceloop.aws.bedrock.request import Options, build
 from voiceloop.aws.bedrock.stream import PROVIDER, SERVICE, Events, ask
 from voiceloop.aws.faults import fault_of
+from voiceloop.aws.shelf import shelved
 from voiceloop.conversation import HistoryLimits
 from voiceloop.errors import BadInput, ProviderError, ProviderMisbehaved, ProviderUnavailable
 from voiceloop.interfaces import Reasoner, ReasonerCapabilities, ReasonerItem, ReasonerRequest, Resources
@@ -102,7 +103,7 @@ class Bedrock(Options, Reasoner):
             model = default_model(access.region)
             if self.reasoning is None and "thinking" not in self.fields:
                 options = evolve(options, reasoning="off")
-        learnt = await request.resources.get(("voiceloop.aws.bedrock", self.account, model), nothing_learnt)
+        learnt = await shelved(request.resources, ("voiceloop.aws.bedrock", self.account, model), nothing_learnt)
         return _Asking(model, options, request, access, learnt, self.timeout, self.backoff)
 
     async def _items(

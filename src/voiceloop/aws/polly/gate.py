@@ -10,6 +10,7 @@ import anyio
 from voiceloop import clock
 from voiceloop.aws.account import Account
 from voiceloop.aws.polly.limiter import QUOTAS, Limiter, Quota, Urgency
+from voiceloop.aws.shelf import shelved
 from voiceloop.interfaces import Resources
 
 
@@ -57,4 +58,4 @@ async def gate(resources: Resources, account: Account, region: str, engine: str,
     async def opened() -> AsyncIterator[Gate]:
         yield Gate(Limiter(allowed))
 
-    return await resources.get(("polly gate", account, region, engine, allowed), opened)
+    return await shelved(resources, ("polly gate", account, region, engine, allowed), opened)

@@ -11,6 +11,7 @@ from attrs import define, field
 from voiceloop import clock
 from voiceloop.aws.account import Access
 from voiceloop.aws.faults import translated
+from voiceloop.aws.shelf import shelved
 from voiceloop.errors import UnknownName, VoiceloopError
 
 ENGINES = ("standard", "neural", "long-form", "generative")
@@ -132,4 +133,4 @@ async def catalogue(access: Access) -> Catalogue:
     async def opened() -> AsyncIterator[Catalogue]:
         yield Catalogue()
 
-    return await access.resources.get(("polly voices", access.account, access.region), opened)
+    return await shelved(access.resources, ("polly voices", access.account, access.region), opened)
