@@ -9,7 +9,7 @@ class Capture extends AudioWorkletProcessor {
     this.resampler = new Resampler(sampleRate, rate);
     this.frame = new Float32Array(Math.round((rate * frameMs) / 1000));
     this.filled = 0;
-    this.open = true;
+    this.open = false; // until it is told
     this.port.onmessage = ({ data }) => {
       this.open = data.open;
       if (!data.open) this.filled = 0;

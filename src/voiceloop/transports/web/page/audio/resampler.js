@@ -17,7 +17,20 @@ function kernel(taps, cutoff) {
     const window = 0.5 + 0.5 * Math.cos((Math.PI * x) / reach);
     table[i] = sinc * window * cutoff;
   }
+  level(table);
   return { table, reach };
+}
+
+/** Make the weights sum to 1 at every position between two samples: a constant stays one. */
+function level(table) {
+  for (let phase = 0; phase <= STEPS / 2; phase++) {
+    const used = new Set();
+    for (let i = phase; i < table.length; i += STEPS) used.add(i);
+    for (let i = STEPS - phase; i < table.length; i += STEPS) used.add(i);
+    let sum = 0;
+    for (const i of used) sum += table[i] * (phase === 0 && i > 0 ? 2 : phase === STEPS / 2 ? 2 : 1);
+    for (const i of used) table[i] /= sum;
+  }
 }
 
 /** Reads a signal between its samples. */

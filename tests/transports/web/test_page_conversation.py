@@ -1,0 +1,171 @@
+"""The page as a user has it: typed text, modes, settings, and connections that break."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from .conftest import OpenBrowser, Page, Serve, answering
+
+
+def _texts(page: Page, role: str) -> list[str]:
+    return [entry["text"] for entry in page.entries() if entry["role"] == role]
+
+
+def _answered(page: Page, number: int) -> None:
+    page.wait(lambda: f"This is answer {number}." in _texts(page, "assistant"), f"answer {number}")
+    page.wait(lambda: page.log("TurnEnded"), "the end of the turn")
+
+
+def test_typed_text_is_answered_by_voice_and_everything_heard_is_reported(page: Page) -> None:
+    page.connect()
+    page.wait(lambda: _texts(page, "assistant"), "the greeting")
+    page.wait(lambda: len(page.log("TurnEnded")) == 1, "the end of the greeting")
+    page.type("Hello there")
+    _answered(page, 2)
+    page.wait(lambda: len(page.log("TurnEnded")) == 2, "the end of the answer")
+
+    assert _texts(page, "user") == ["Hello there"]
+    ended = page.log("TurnEnded")[1]
+    assert (ended["reason"], ended["heard"]["text"]) == ("completed", "This is answer 2.")
+    assert ended["heard"]["basis"] == "measured"
+    assert page.segments(ended["turn"])[0]["why"] == "playing"
+    assert page.text("#total-turns") in {"1", "2"}
+    assert not [line for line in page.browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def test_chat_only_releases_the_microphone_and_answers_in_writing(page: Page) -> None:
+    page.run("document.getElementById('greet').click()")
+    page.connect()
+    page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
+    page.click("#modes [value=chat] + span")
+    page.wait(lambda: page.log("answer"), "the mode")
+    assert page.run("return voiceloop.recording") is False
+    page.type("Only in writing, please")
+    _answered(page, 1)
+    assert page.log("playing") == []
+
+    page.click("#modes [value='chat+voice'] + span")
+    page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
+    page.type("And now aloud")
+    page.wait(lambda: page.log("playing"), "sound")
+
+
+def test_voice_only_takes_no_text(page: Page) -> None:
+    page.connect()
+    page.click("#modes [value=voice] + span")
+    page.wait(lambda: page.log("answer"), "the mode")
+    assert page.browser.find_element(By.ID, "words").get_property("disabled")
+
+
+def test_recording_stops_and_starts_apart_from_the_connection(page: Page) -> None:
+    page.connect()
+    page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
+    page.click("#record")
+    page.wait(lambda: page.run("return !voiceloop.recording"), "the microphone to close")
+    assert page.text("#status") == "Connected"
+    page.type("Still there?")
+    page.wait(lambda: len(_texts(page, "assistant")) == 2, "an answer")
+    page.click("#record")
+    page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
+
+
+def test_push_to_talk_sends_audio_only_while_held(page: Page) -> None:
+    page.click("#modes [value=push] + span")
+    page.connect()
+    page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
+    assert page.server.starts[-1].turns == "manual"
+    assert page.run("return voiceloop.link.samples") == 0
+
+    body = page.browser.find_element(By.TAG_NAME, "body")
+    actions = webdriver.ActionChains(page.browser)
+    actions.click(page.browser.find_element(By.CSS_SELECTOR, ".brand")).key_down(Keys.SPACE).perform()
+    page.wait(lambda: page.run("return voiceloop.link.samples > 3200"), "audio")
+    assert body.get_attribute("data-state") in {"listening", "speaking"}
+    webdriver.ActionChains(page.browser).key_up(Keys.SPACE).perform()
+    page.wait(lambda: page.log("end_turn"), "the end of the turn")
+
+
+def test_a_cut_connection_goes_on_with_the_conversation(page: Page) -> None:
+    page.connect()
+    page.type("Before the cut")
+    _answered(page, 2)
+    page.server.cut()
+    page.wait(lambda: len(page.server.starts) == 2 and page.text("#status") == "Connected", "another connection")
+    first, second = page.log("ready")
+    assert (second["conversation"], second["resumed"]) == (first["conversation"], True)
+    assert page.server.starts[1].greet is False
+    page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
+    page.type("After the cut")
+    _answered(page, 3)
+    assert _texts(page, "user") == ["Before the cut", "After the cut"]
+
+
+def test_a_server_that_is_gone_is_told_of_and_the_words_are_kept(page: Page) -> None:
+    page.connect()
+    page.type("Stay with me")
+    _answered(page, 2)
+    page.server.stop()
+    page.wait(lambda: "What was said is kept" in page.text("#banner"), "the message")
+    assert page.text("#status") in {"Connection lost", "Connecting…"}
+    assert _texts(page, "user") == ["Stay with me"]
+    page.server.start()
+    page.wait(lambda: page.text("#status") == "Connected", "the connection")
+    assert page.run("return document.getElementById('banner').hidden")
+
+
+def test_keys_go_to_the_server_for_one_session_and_nowhere_else(page: Page) -> None:
+    page.connect()
+    page.click("#open-settings")
+    for name, value in (("access-key", "AKIDEXAMPLE"), ("secret-key", "wJalrSECRET"), ("region", "eu-west-1")):
+        page.browser.find_element(By.ID, name).send_keys(value)
+    page.click("#keys button[type=submit]")
+    page.wait(lambda: len(page.server.starts) == 2, "the keys")
+    keys = page.server.starts[1].keys
+    assert keys is not None
+    assert keys.region == "eu-west-1"
+    kept = page.run("return JSON.stringify([localStorage, sessionStorage, voiceloop.log.entries])")
+    shown = page.run("return [...document.querySelectorAll('input')].map((input) => input.value).join()")
+    assert "SECRET" not in kept + shown
+    assert "AKID" not in kept + shown
+
+
+def test_choices_are_kept_in_this_browser(page: Page) -> None:
+    page.click("#open-settings")
+    page.run(
+        "for (const [id, value] of [['persona', 'pirate'], ['latency', '180']]) {"
+        "const field = document.getElementById(id); field.value = value;"
+        "field.dispatchEvent(new Event(id === 'latency' ? 'input' : 'change')); }"
+    )
+    page.browser.refresh()
+    page.wait(lambda: page.run("return document.documentElement.dataset.loaded"), "the page")
+    assert page.run("return document.getElementById('persona').value") == "pirate"
+    assert page.run("return document.getElementById('latency').value") == "180"
+    kept = json.loads(page.run("return localStorage.getItem('voiceloop.settings')"))
+    assert (kept["persona"], kept["latencyMs"]) == ("pirate", 180)
+    page.connect()
+    assert page.server.starts[-1].persona == "pirate"
+
+
+def test_a_refused_microphone_is_explained_and_writing_goes_on(open_browser: OpenBrowser, serve: Serve) -> None:
+    with open_browser(None) as browser:
+        page = Page(browser, serve(answering("This is answer {}.")))
+        page.connect()
+        page.wait(lambda: "The microphone was refused" in page.text("#banner"), "the message")
+        assert page.browser.find_element(By.ID, "banner").get_attribute("role") == "alert"
+        page.type("I write, then")
+        _answered(page, 2)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_screen(page: Page, width: int) -> None:
+    size = {"width": width, "height": 780, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        assert page.run("return document.documentElement.scrollWidth") <= width
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
