@@ -64,15 +64,16 @@ CLIENTS = (
 def find(version: str) -> str | None:
     """A Python of ``version``: the one that PYTHON312 names, in PATH, or of pyenv."""
     variable = "PYTHON" + version.replace(".", "")
-    places = [os.environ.get(variable), shutil.which(f"python{version}")]
-    places += [str(path) for path in sorted((Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python"))]
+    named = os.environ.get(variable)
+    pyenv = sorted((Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python"))
+    places = [named] if named else [f"python{version}", *map(str, pyenv)]
     check = f"import venv, ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"
-    for place in filter(None, places):
+    for place in filter(None, map(shutil.which, places)):
         # A shim of pyenv is in PATH, though it may not run.
         if subprocess.run([place, "-c", check], capture_output=True, check=False).returncode == 0:
             return place
-    if os.environ.get(variable):
-        raise SystemExit(f"{variable}={os.environ[variable]}: is no Python {version} that can make environments")
+    if named:
+        raise SystemExit(f"{variable}={named} is no Python {version} that can make environments")
     return None
 
 

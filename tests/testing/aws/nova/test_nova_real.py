@@ -89,3 +89,18 @@ async def test_real_speech_gets_a_real_transcript_and_a_spoken_reply(clips: Path
         "Mountain View. For which day?",
     ]
     assert client.audio_ms() > 2500
+
+
+@pytest.mark.virtual_time
+async def test_a_new_conversation_expects_its_own_first_words(clips: Path) -> None:
+    """Not the answer to the last question of the conversation before it."""
+    source, speech = read_wav(clips / "df_book_a_room.wav")
+    async with service(Backing.offline(reasoner=Rules.booking())) as nova:
+        for _ in range(2):
+            async with calling(nova) as client:
+                await client.open()
+                await client.quiet(300)
+                await client.frames(convert(speech, source, PCM16_16K))
+                await client.until(is_final_end, 1)
+                await client.quiet(3000)
+    assert [turn.text for record in nova.connections for turn in record.turns] == ["book a room", "book a room"]
