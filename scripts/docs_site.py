@@ -79,7 +79,7 @@ def _parameters(cls: griffe.Class) -> list[griffe.Parameter]:
 
 def _parameter(attribute: griffe.Attribute, all_keywords: bool) -> griffe.Parameter | None:
     """The parameter of the constructor that sets ``attribute``; None if there is none."""
-    if attribute.annotation is None or "ClassVar" in str(attribute.annotation) or "property" in attribute.labels:
+    if attribute.annotation is None or "property" in attribute.labels or "instance-attribute" not in attribute.labels:
         return None
     options = {}
     default = attribute.value
@@ -88,7 +88,7 @@ def _parameter(attribute: griffe.Attribute, all_keywords: bool) -> griffe.Parame
         default = options.get("default", f"{options['factory']}()" if "factory" in options else None)
     if str(options.get("init")) == "False":
         return None
-    keyword = all_keywords or str(options.get("kw_only")) == "True"
+    keyword = str(options.get("kw_only", all_keywords)) == "True"
     kind = griffe.ParameterKind.keyword_only if keyword else griffe.ParameterKind.positional_or_keyword
     return griffe.Parameter(attribute.name.lstrip("_"), annotation=attribute.annotation, kind=kind, default=default)
 

