@@ -36,9 +36,9 @@ Serve: TypeAlias = Callable[..., PageServer]
 class Page:
     """The page in a browser, as a user and their browser's console see it."""
 
-    def __init__(self, browser: webdriver.Chrome, server: PageServer) -> None:
-        self.browser, self.server = browser, server
-        browser.get(server.url)
+    def __init__(self, browser: webdriver.Chrome, address: str) -> None:
+        self.browser = browser
+        browser.get(address)
         self.wait(lambda: self.run("return document.documentElement.dataset.loaded"), "the page to load")
         self.run("localStorage.clear(); sessionStorage.clear()")
         browser.refresh()
@@ -138,7 +138,7 @@ def open_browser(tmp_path_factory: pytest.TempPathFactory) -> OpenBrowser:
     return opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def quiet_browser(open_browser: OpenBrowser, microphone: MakeMicrophone) -> Iterator[webdriver.Chrome]:
     """A browser whose microphone hears nothing."""
     with open_browser(microphone()) as browser:
@@ -160,9 +160,15 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture
-def page(quiet_browser: webdriver.Chrome, serve: Serve) -> Page:
-    """The page of a server whose assistant answers "This is answer 1." and so on, in a browser that hears nothing."""
-    return Page(quiet_browser, serve(answering("This is answer {}.")))
+def server(serve: Serve) -> PageServer:
+    """A server whose assistant answers "This is answer 1." and so on."""
+    return serve(answering("This is answer {}."))
+
+
+@pytest.fixture
+def page(quiet_browser: webdriver.Chrome, server: PageServer) -> Page:
+    """Its page, in a browser that hears nothing."""
+    return Page(quiet_browser, server.url)
 
 
 def answering(reply: str) -> Callable[[], SpeechModel]:

@@ -21,7 +21,16 @@ from voiceloop.transports.websocket import Start, converse, greeted
 PAGE = Path(next(iter(web_room.__path__))) / "page"
 POLICY = "default-src 'self'"
 OFFER = {
-    "stacks": [{"id": "local", "label": "This machine", "about": "A small rules bot.", "voices": ["en-us", "en-gb"]}],
+    "stacks": [
+        {
+            "id": "local",
+            "label": "This machine",
+            "about": "A small bot with fixed rules, offline: no language model.",
+            "keys": "optional",
+            "free": True,
+            "voices": [{"id": "en-us", "label": "American"}, {"id": "en-gb", "label": "British"}],
+        }
+    ],
     "personas": [
         {"id": "assistant", "label": "Assistant", "instructions": "You help."},
         {"id": "pirate", "label": "Pirate", "instructions": "You are a pirate."},

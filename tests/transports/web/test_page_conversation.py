@@ -9,7 +9,11 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from voiceloop import Cascade
+from voiceloop.testing.scripted import ScriptedReasoner, ScriptedRecognizer, ScriptedSynthesizer
+
 from .conftest import OpenBrowser, Page, Serve, answering
+from .page_server import PageServer
 
 
 def _texts(page: Page, role: str) -> list[str]:
@@ -74,11 +78,11 @@ def test_recording_stops_and_starts_apart_from_the_connection(page: Page) -> Non
     page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
 
 
-def test_push_to_talk_sends_audio_only_while_held(page: Page) -> None:
+def test_push_to_talk_sends_audio_only_while_held(page: Page, server: PageServer) -> None:
     page.click("#modes [value=push] + span")
     page.connect()
     page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
-    assert page.server.starts[-1].turns == "manual"
+    assert server.starts[-1].turns == "manual"
     assert page.run("return voiceloop.link.samples") == 0
 
     body = page.browser.find_element(By.TAG_NAME, "body")
@@ -90,42 +94,42 @@ def test_push_to_talk_sends_audio_only_while_held(page: Page) -> None:
     page.wait(lambda: page.log("end_turn"), "the end of the turn")
 
 
-def test_a_cut_connection_goes_on_with_the_conversation(page: Page) -> None:
+def test_a_cut_connection_goes_on_with_the_conversation(page: Page, server: PageServer) -> None:
     page.connect()
     page.type("Before the cut")
     _answered(page, 2)
-    page.server.cut()
-    page.wait(lambda: len(page.server.starts) == 2 and page.text("#status") == "Connected", "another connection")
+    server.cut()
+    page.wait(lambda: len(server.starts) == 2 and page.text("#status") == "Connected", "another connection")
     first, second = page.log("ready")
     assert (second["conversation"], second["resumed"]) == (first["conversation"], True)
-    assert page.server.starts[1].greet is False
+    assert server.starts[1].greet is False
     page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
     page.type("After the cut")
     _answered(page, 3)
     assert _texts(page, "user") == ["Before the cut", "After the cut"]
 
 
-def test_a_server_that_is_gone_is_told_of_and_the_words_are_kept(page: Page) -> None:
+def test_a_server_that_is_gone_is_told_of_and_the_words_are_kept(page: Page, server: PageServer) -> None:
     page.connect()
     page.type("Stay with me")
     _answered(page, 2)
-    page.server.stop()
+    server.stop()
     page.wait(lambda: "What was said is kept" in page.text("#banner"), "the message")
     assert page.text("#status") in {"Connection lost", "Connecting…"}
     assert _texts(page, "user") == ["Stay with me"]
-    page.server.start()
+    server.start()
     page.wait(lambda: page.text("#status") == "Connected", "the connection")
     assert page.run("return document.getElementById('banner').hidden")
 
 
-def test_keys_go_to_the_server_for_one_session_and_nowhere_else(page: Page) -> None:
+def test_keys_go_to_the_server_for_one_session_and_nowhere_else(page: Page, server: PageServer) -> None:
     page.connect()
     page.click("#open-settings")
     for name, value in (("access-key", "AKIDEXAMPLE"), ("secret-key", "wJalrSECRET"), ("region", "eu-west-1")):
         page.browser.find_element(By.ID, name).send_keys(value)
     page.click("#keys button[type=submit]")
-    page.wait(lambda: len(page.server.starts) == 2, "the keys")
-    keys = page.server.starts[1].keys
+    page.wait(lambda: len(server.starts) == 2, "the keys")
+    keys = server.starts[1].keys
     assert keys is not None
     assert keys.region == "eu-west-1"
     kept = page.run("return JSON.stringify([localStorage, sessionStorage, voiceloop.log.entries])")
@@ -134,7 +138,7 @@ def test_keys_go_to_the_server_for_one_session_and_nowhere_else(page: Page) -> N
     assert "AKID" not in kept + shown
 
 
-def test_choices_are_kept_in_this_browser(page: Page) -> None:
+def test_choices_are_kept_in_this_browser(page: Page, server: PageServer) -> None:
     page.click("#open-settings")
     page.run(
         "for (const [id, value] of [['persona', 'pirate'], ['latency', '180']]) {"
@@ -148,12 +152,12 @@ def test_choices_are_kept_in_this_browser(page: Page) -> None:
     kept = json.loads(page.run("return localStorage.getItem('voiceloop.settings')"))
     assert (kept["persona"], kept["latencyMs"]) == ("pirate", 180)
     page.connect()
-    assert page.server.starts[-1].persona == "pirate"
+    assert server.starts[-1].persona == "pirate"
 
 
 def test_a_refused_microphone_is_explained_and_writing_goes_on(open_browser: OpenBrowser, serve: Serve) -> None:
     with open_browser(None) as browser:
-        page = Page(browser, serve(answering("This is answer {}.")))
+        page = Page(browser, serve(answering("This is answer {}.")).url)
         page.connect()
         page.wait(lambda: "The microphone was refused" in page.text("#banner"), "the message")
         assert page.browser.find_element(By.ID, "banner").get_attribute("role") == "alert"
@@ -169,3 +173,21 @@ def test_nothing_is_wider_than_the_screen(page: Page, width: int) -> None:
         assert page.run("return document.documentElement.scrollWidth") <= width
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_camera_shows_a_still_to_the_assistant(quiet_browser: webdriver.Chrome, serve: Serve) -> None:
+    reasoner = ScriptedReasoner(["I see."], 0.05, cycle=True)
+    server = serve(lambda: Cascade(ScriptedRecognizer(), reasoner, ScriptedSynthesizer()))
+    page = Page(quiet_browser, server.url)
+    page.run("document.getElementById('greet').click()")
+    page.connect()
+    page.click("#camera")
+    page.wait(lambda: page.run("return document.getElementById('camera-view').videoWidth > 0"), "the camera")
+    page.click("#look")
+    page.type("What do you see?")
+    page.wait(lambda: _texts(page, "assistant") == ["I see."], "the answer")
+    pictures = [part for message in reasoner.requests[0].messages for part in message.parts if hasattr(part, "data")]
+    assert [picture.media_type for picture in pictures] == ["image/jpeg"]
+    assert pictures[0].data.startswith(b"\xff\xd8")
+    page.click("#camera")
+    assert page.run("return document.getElementById('camera-view').srcObject") is None

@@ -36,7 +36,7 @@ def test_a_spoken_turn_is_heard_answered_and_played_to_the_last_sample(
     rules = Rules.demo()
     server = serve(lambda: Cascade(PocketSphinx(workers=1), rules, EspeakSynthesizer("en-us")), tools=rules.tools)
     with open_browser(microphone(1.0, "df_book_a_room")) as browser:
-        page = Page(browser, server)
+        page = Page(browser, server.url)
         page.run("document.getElementById('greet').click()")
         page.connect()
         ended = page.wait(lambda: page.log("TurnEnded"), "the reply")[0]
@@ -59,7 +59,7 @@ def test_a_barge_in_flushes_the_player_and_cuts_what_is_kept_at_the_last_word_he
     reasoner = ScriptedReasoner([LONG, "As you wish."], 0.05)
     server = serve(lambda: Cascade(ScriptedRecognizer(["stop it please"]), reasoner, EspeakSynthesizer("en-us")))
     with open_browser(microphone(5.0, "ps_goforward")) as browser:
-        page = Page(browser, server)
+        page = Page(browser, server.url)
         page.run("document.getElementById('greet').click()")
         page.connect()
         page.type("When does it open?")
@@ -89,7 +89,7 @@ def test_a_barge_in_flushes_the_player_and_cuts_what_is_kept_at_the_last_word_he
 def test_lips_keep_to_the_sound(quiet_browser: webdriver.Chrome, serve: Serve) -> None:
     reasoner = ScriptedReasoner([LONG[:108]], 0.05)
     server = serve(lambda: Cascade(ScriptedRecognizer(), reasoner, EspeakSynthesizer("en-us")))
-    page = Page(quiet_browser, server)
+    page = Page(quiet_browser, server.url)
     page.run("document.getElementById('greet').click()")
     page.connect()
     page.run(WATCH_LIPS)
@@ -141,9 +141,8 @@ const done = arguments[0];
 
 
 def test_the_player_says_to_the_sample_what_it_plays(quiet_browser: webdriver.Chrome, serve: Serve) -> None:
-    page = Page(
-        quiet_browser, serve(lambda: Cascade(ScriptedRecognizer(), ScriptedReasoner(), EspeakSynthesizer("en-us")))
-    )
+    server = serve(lambda: Cascade(ScriptedRecognizer(), ScriptedReasoner(), EspeakSynthesizer("en-us")))
+    page = Page(quiet_browser, server.url)
     traced = page.browser.execute_async_script(TRACE)
     out = np.array(traced["out"]) * 32768
     segments = traced["segments"]

@@ -11,6 +11,7 @@ import { Lips } from "./avatar/lips.js";
 import { Link } from "./link.js";
 import { settings } from "./settings.js";
 
+const LONGEST_THOUGHT = 20_000; // ms: no answer will come
 const TAIL = 160; // ms in which the last frames reach the connection after push-to-talk was released
 
 export class Conversation extends EventTarget {
@@ -23,7 +24,8 @@ export class Conversation extends EventTarget {
     this.link = new Link(() => this.wishes(), () => access.address());
     this.sound = this.player = this.microphone = null;
     this.wantsRecording = true;
-    this.held = this.userSpeaks = this.thinks = false;
+    this.held = this.userSpeaks = false;
+    this.thoughtAt = 0; // since when an answer is awaited, 0: none is
     this.link.conversation = sessionStorage.getItem("voiceloop.conversation");
     this.link.addEventListener("state", ({ detail }) => this.linked(detail));
     this.link.addEventListener("message", ({ detail }) => this.take(detail));
@@ -41,7 +43,7 @@ export class Conversation extends EventTarget {
     if (!this.connected) return "off";
     if (this.player?.head.at()?.playing) return "speaking";
     if (this.userSpeaks || this.held) return "listening";
-    return this.thinks ? "thinking" : "idle";
+    return this.thoughtAt && performance.now() - this.thoughtAt < LONGEST_THOUGHT ? "thinking" : "idle";
   }
 
   // ------------------------------------------------------------ what the user does
@@ -49,12 +51,20 @@ export class Conversation extends EventTarget {
   /** To be called in a click, or browsers will not let it sound. */
   connect() {
     this.sound = new Sound();
+    this.sound.context.onstatechange = () => this.soundStopped();
     this.wantsRecording = true;
     if (settings.speaker) this.useSpeaker(settings.speaker);
     this.link.open();
   }
 
   disconnect() { this.link.close(); }
+
+  /** Telephones stop the sound for a call, or while the page is in the background. */
+  soundStopped() {
+    const context = this.sound?.context;
+    if (!context || !["suspended", "interrupted"].includes(context.state)) return;
+    this.trouble("The browser has stopped the sound.", { id: "sound", actions: [["Go on", () => context.resume()]] });
+  }
 
   /** Forget what was said, and begin another conversation. */
   fresh() {
@@ -70,9 +80,12 @@ export class Conversation extends EventTarget {
   type(text) {
     if (!this.link.send({ type: "text", text })) return false;
     this.transcript.typed(text);
-    this.thinks = true;
+    this.thoughtAt = performance.now();
     return true;
   }
+
+  /** Show the assistant a picture, which it may speak of later. */
+  show(picture) { this.link.send({ type: "text", text: "", images: [picture], reply: false }); }
 
   interrupt() { this.link.send({ type: "interrupt" }); }
 
@@ -95,7 +108,7 @@ export class Conversation extends EventTarget {
       if (this.doing === "speaking") this.interrupt();
       this.microphone?.open(true);
     } else {
-      this.thinks = true;
+      this.thoughtAt = performance.now();
       setTimeout(() => {
         if (this.held) return;
         this.microphone?.open(false);
@@ -161,13 +174,15 @@ export class Conversation extends EventTarget {
   silence() {
     this.player?.reset();
     this.lips.clear();
-    this.userSpeaks = this.thinks = this.held = false;
+    this.userSpeaks = this.held = false;
+    this.thoughtAt = 0;
   }
 
   release() {
     this.silence();
     this.microphone?.close();
     this.player?.close();
+    if (this.sound) this.sound.context.onstatechange = null;
     this.sound?.close();
     this.sound = this.player = this.microphone = null;
   }
@@ -191,7 +206,10 @@ export class Conversation extends EventTarget {
     this.player?.close();
     this.player = new Player(this.sound.context, rate);
     this.player.addEventListener("played", ({ detail }) => this.link.send({ type: "played", ...detail }));
-    this.player.addEventListener("segment", ({ detail }) => this.log.add("audio", { type: detail.why, ...detail }));
+    this.player.addEventListener("segment", ({ detail }) => {
+      if (detail.why === "playing") this.thoughtAt = 0;
+      this.log.add("audio", { type: detail.why, ...detail });
+    });
   }
 
   makeMicrophone(rate) {
@@ -242,16 +260,17 @@ export class Conversation extends EventTarget {
 
   onUserSpeechEnded() {
     this.userSpeaks = false;
-    this.thinks = true;
+    this.thoughtAt = performance.now();
   }
 
   onTranscript(event) {
     if (event.final) this.userSpeaks = false;
+    if (event.final && !event.text) this.thoughtAt = 0;
     this.transcript.partial(event);
   }
 
   onTranscriptRevised(event) { this.transcript.revised(event); }
-  onTurnStarted() { this.thinks = true; }
+  onTurnStarted() { this.thoughtAt = performance.now(); }
   onReplyText(event) { this.transcript.reply(event); }
   onWord(event) { this.transcript.word(event); }
   onViseme({ turn, code, ms, end_ms: end }) { this.lips.add(turn, code, ms, end); }
@@ -264,14 +283,19 @@ export class Conversation extends EventTarget {
   }
 
   onTurnEnded(event) {
-    this.thinks = false;
+    this.thoughtAt = 0;
     this.player?.end(event.turn);
     this.transcript.ended(event);
     this.statistics.ended(event);
     this.changed();
   }
 
-  onToolCalled(event) { this.transcript.tool(event); }
+
+  onToolCalled(event) {
+    this.thoughtAt = performance.now();
+    this.transcript.tool(event);
+  }
+
   onToolReturned(event) { this.transcript.toolReturned(event); }
   onUsage(event) { this.statistics.usage(event); }
   onTurnMetrics(event) { this.statistics.turn(event); }
@@ -285,9 +309,9 @@ export class Conversation extends EventTarget {
     if (reason === "failed") this.trouble(error ?? "The session failed.", { kind: "error" });
   }
 
-  trouble(text, { kind = "warning", id = "", seconds = 0 } = {}) {
+  trouble(text, { kind = "warning", id = "", seconds = 0, actions = [] } = {}) {
     this.log.add("page", { type: "trouble", id });
-    this.dispatchEvent(new CustomEvent("trouble", { detail: { text, kind, id, seconds } }));
+    this.dispatchEvent(new CustomEvent("trouble", { detail: { text, kind, id, seconds, actions } }));
   }
 
   changed() { this.dispatchEvent(new Event("changed")); }

@@ -5,6 +5,7 @@ import { loadAvatar } from "./avatar/avatar.js";
 import { Conversation } from "./conversation.js";
 import { at } from "./dom.js";
 import { hush, tell } from "./panels/banner.js";
+import { bindCamera } from "./panels/camera.js";
 import { bindControls, showDoing } from "./panels/controls.js";
 import { Log } from "./panels/log.js";
 import { bindOptions } from "./panels/options.js";
@@ -13,7 +14,7 @@ import { Transcript } from "./panels/transcript.js";
 import { Visualizer } from "./panels/visualizer.js";
 import { settings } from "./settings.js";
 
-const NOTHING = { stacks: [], personas: [] };
+const NOTHING = { stacks: [], personas: [], secret: false };
 
 /** What the server offers: stacks with their voices, and personas, each with `id` and `label`. */
 async function loadCatalogue() {
@@ -23,7 +24,7 @@ async function loadCatalogue() {
     const named = (item) => (typeof item === "string" ? { id: item, label: item } : { ...item, id: item.id ?? item.name, label: item.label ?? item.id ?? item.name });
     const stacks = (offered.stacks ?? offered.providers ?? []).map(named);
     for (const stack of stacks) stack.voices = (stack.voices ?? []).map(named).map(({ id, label }) => ({ value: id, label }));
-    return { stacks, personas: (offered.personas ?? []).map(named) };
+    return { stacks, personas: (offered.personas ?? []).map(named), secret: offered.secret ?? false };
   } catch {
     tell("The server does not answer. Is it running? Reload this page once it is.", { kind: "error" });
     return NOTHING;
@@ -102,6 +103,7 @@ async function main() {
   const [avatar, catalogue] = await Promise.all([loadAvatar(at("avatar")).catch(() => null), loadCatalogue()]);
   bindOptions(talk, catalogue);
   bindControls(talk);
+  bindCamera(talk);
   setInterval(() => {
     const { free = false } = catalogue.stacks.find(({ id }) => id === settings.stack) ?? {};
     statistics.show({ rtt: talk.link.rtt, health: talk.player?.health ?? {}, free });

@@ -10,8 +10,9 @@ export class Microphone extends EventTarget {
     this.gain = new GainNode(context);
     this.analyser = new AnalyserNode(context, { fftSize: 1024, smoothingTimeConstant: 0.75 });
     this.capture = new AudioWorkletNode(context, "capture", {
-      numberOfOutputs: 0, processorOptions: { rate, frameMs: 20 },
+      outputChannelCount: [1], processorOptions: { rate, frameMs: 20 },
     });
+    this.capture.connect(context.destination); // it is silent; some browsers run only what leads to the end
     this.gain.connect(this.analyser);
     this.gain.connect(this.capture);
     this.capture.port.onmessage = ({ data }) => this.dispatchEvent(new CustomEvent("frame", { detail: data }));
@@ -60,6 +61,7 @@ export class Microphone extends EventTarget {
     this.stop();
     this.capture.port.onmessage = null;
     this.gain.disconnect();
+    this.capture.disconnect();
   }
 }
 

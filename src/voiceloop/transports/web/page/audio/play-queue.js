@@ -34,6 +34,7 @@ export class PlayQueue {
     this.gain = 0;
     this.waited = 0; // output frames spent filling
     this.underruns = 0;
+    this.dry = false; // nothing is left of the first turn, for now
     this.frame = 0; // of the output, up to which is rendered
     this.last = { turn: -1, sample: 0 }; // what was played last
   }
@@ -54,6 +55,11 @@ export class PlayQueue {
     if (this.state === "idle") {
       this.state = "filling";
       this.waited = 0;
+    } else if (this.dry && this.turns[0] === last) {
+      this.underruns++; // it was a gap in the turn, not its end
+      this.target = Math.min(MOST_TARGET, this.target + MORE);
+      this.waited = 0;
+      this.dry = false;
     }
   }
 
@@ -89,6 +95,7 @@ export class PlayQueue {
     this.dead = -1;
     this.state = "idle";
     this.wanted = null;
+    this.dry = false;
     this.gain = 0;
     this.last = { turn: -1, sample: 0 };
   }
@@ -148,8 +155,7 @@ export class PlayQueue {
     if (item.ended || this.turns.length > 1) return this.next(frame, "ended");
     this.state = "filling";
     this.waited = 0;
-    this.underruns++;
-    this.target = Math.min(MOST_TARGET, this.target + MORE);
+    this.dry = true;
     this.say(frame, 0, "dry");
   }
 
@@ -157,6 +163,7 @@ export class PlayQueue {
   next(frame, why) {
     this.say(frame, 0, why);
     this.turns.shift();
+    this.dry = false;
     this.gain = 0;
     this.waited = 0;
     this.state = this.turns.length ? "filling" : "idle";

@@ -46,7 +46,7 @@ export class Log {
   }
 }
 
-/** The same without credentials. */
+/** The same without credentials and pictures. */
 function without(data) {
-  return data.keys ? { ...data, keys: SECRET } : data;
+  return { ...data, ...(data.keys && { keys: SECRET }), ...(data.images && { images: data.images.length }) };
 }

@@ -14,10 +14,15 @@ export function bindOptions(talk, catalogue) {
     listDevices();
     dialog.showModal();
   });
+  at("change-stack").addEventListener("click", () => {
+    at("open-settings").click();
+    at("stack").focus();
+  });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   bindAssistant(talk, catalogue);
   bindSound(talk);
   bindKeys(talk);
+  at("password").hidden = !catalogue.secret;
 }
 
 // ---------------------------------------------------------------- assistant
@@ -31,9 +36,13 @@ function bindAssistant(talk, { stacks, personas }) {
   at("own").value = settings.own;
   at("greet").checked = settings.greet;
   const showStack = () => {
-    const { about = "", voices = [] } = stacks.find(({ id }) => id === settings.stack) ?? {};
+    const { label = "", about = "", voices = [], keys = "optional" } = stacks.find(({ id }) => id === settings.stack) ?? {};
     at("stack-about").textContent = about;
-    at("about").textContent = `${about} Press Connect, and say something.`.trim();
+    at("runs-on").textContent = label;
+    at("runs-on-about").textContent = about;
+    at("keys-needed").hidden = keys !== "required";
+    at("keys-needed").textContent = `${label} needs them.`;
+    at("keys").hidden = keys === "none";
     offer(at("voice"), [{ value: "", label: "The usual one" }, ...voices], settings.voices[settings.stack] ?? "");
   };
   const showOwn = () => { at("own-label").hidden = at("apply-own").hidden = settings.persona !== "own"; };

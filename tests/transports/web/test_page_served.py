@@ -1,0 +1,56 @@
+"""The page as voiceloop's own server serves it, with its content security policy."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+
+from voiceloop import presets
+from voiceloop.transports.web import create_app, serve
+
+from .conftest import Page
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    told: queue.Queue[str] = queue.Queue()
+    loop = asyncio.new_event_loop()
+    serving = loop.create_task(serve(create_app([presets.local()]), port=0, on_ready=told.put))
+
+    def run() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(serving)
+        loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield told.get(timeout=20)
+    loop.call_soon_threadsafe(serving.cancel)
+    thread.join(20)
+
+
+def test_the_offline_assistant_greets_answers_and_is_told_apart_from_a_language_model(
+    quiet_browser: webdriver.Chrome, address: str
+) -> None:
+    page = Page(quiet_browser, address)
+    assert "rules" in page.text("#runs-on-about")
+    personas = page.run("return [...document.querySelectorAll('#persona option')].map((option) => option.label)")
+    assert {"Coding Assistant", "Pirate", "French Tutor", "My own"} <= set(personas)
+    page.connect()
+    page.wait(lambda: page.log("playing"), "the greeting")
+    page.type("what is twelve times seven")
+    page.wait(
+        lambda: any("84" in entry["text"] or "eighty" in entry["text"] for entry in page.entries()), "the answer"
+    )
+    page.click("#open-settings")
+    page.click("#settings form[method=dialog] button")
+    assert page.run("return document.getElementById('settings').open") is False
+    page.click("#connect")
+    page.wait(lambda: page.text("#status") == "Not connected", "the end")
+    assert page.run("return voiceloop.sound") is None
+    assert [line["message"] for line in page.browser.get_log("browser")] == []
