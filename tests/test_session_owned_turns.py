@@ -225,3 +225,24 @@ async def test_a_reply_that_waits_is_cut_with_the_one_before() -> None:
     )
     assert [event.reason for event in of(log, vl.TurnEnded)] == ["interrupted", "completed"]
     assert of(log, vl.TurnEnded)[1].said == SPOKEN
+
+
+@pytest.mark.virtual_time
+async def test_of_several_settings_those_that_need_no_connection_hold_at_once() -> None:
+    renews = ModelCapabilities(owns_turns=True, can_cut=False, renews=frozenset({"voice"}))
+    scripted = model(opening=[Update, (3.0, Renewed(0))], capabilities=renews)
+
+    async def change(session: vl.Session) -> None:
+        assert await session.update(voice="tiffany", speak=False) == "renewing"
+
+    log = await talk(scripted, [change, Until(vl.SettingApplied), Until(vl.SettingApplied)])
+    assert [event.settings for event in of(log, vl.SettingApplied)] == [("speak",), ("voice",)]
+
+
+async def test_a_model_that_takes_no_text_cannot_be_asked_to_speak_first() -> None:
+    deaf = model(capabilities=ModelCapabilities(owns_turns=True, can_cut=False, says=False, text_input=False))
+    with pytest.raises(vl.BadInput, match="speak first"):
+        vl.Session(deaf, idle=vl.Idle())
+    async with vl.Session(deaf, turns=ScriptedTurns()) as session:
+        with pytest.raises(vl.BadInput, match="speak first"):
+            await session.greet()

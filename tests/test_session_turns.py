@@ -454,3 +454,11 @@ async def test_what_the_user_was_saying_when_the_session_ended_is_kept() -> None
     log = await talk([Speak(600), hang_up], cascade(["book a room"]), memory=memory, conversation_id="c")
     (entry,) = await memory.load("c")
     assert [t.text for t in log if isinstance(t, vl.Transcript) and t.final] == [entry.text]  # type: ignore[union-attr]
+
+
+@pytest.mark.virtual_time
+async def test_words_that_come_late_at_the_end_of_the_input_are_answered() -> None:
+    model = cascade(["book a room"], ["For when?"], hears={"final_after": 3.5, "partials": False})
+    log = await talk([Speak(600), Delay(2.5)], model)
+    assert finals(log) == ["book a room"]
+    assert [end[2] for end in ends(log)] == ["For when?"]

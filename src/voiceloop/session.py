@@ -118,6 +118,10 @@ class Session:
         capabilities = model.capabilities
         if idle is not None and idle.say is not None and not capabilities.says:
             raise BadInput(f"idle.say: {model.name} cannot speak given words", hint=_NARRATOR)
+        if idle is not None and idle.say is None and not capabilities.text_input:
+            raise BadInput(
+                f"idle: {model.name} cannot be asked to speak first", hint="Give idle.say and a narrator=."
+            )
         want: frozenset[MarkKind] = frozenset({"word"} if visemes == "off" else {"word", "viseme"})
         self._parts = Parts(
             model=model,
@@ -293,8 +297,13 @@ class Session:
         return self._enqueue(conductor, turn, Say(turn=turn.number, text=text))
 
     async def greet(self, prompt: str | None = None) -> Utterance:
-        """Let the assistant speak first, in its own words; ``prompt`` tells it what about."""
+        """Let the assistant speak first, in its own words; ``prompt`` tells it what about.
+
+        Raises BadInput when the model takes no text, so that it cannot be asked to.
+        """
         conductor = self._alive("greeting")
+        if not self._parts.model.capabilities.text_input:
+            raise BadInput(f"{self._parts.model.name} cannot be asked to speak first")
         turn = conductor.speaker.new_turn("greet")
         return self._enqueue(conductor, turn, Prompt(turn=turn.number, text=prompt))
 
@@ -336,9 +345,9 @@ class Session:
             outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._running.uplink.send(Ask(Update(settings=settings, changed=frozenset(changed)), outcome))
             await self._answered(outcome)
-            renews = not self._parts.model.capabilities.renews.isdisjoint(changed)
-            conductor.apply(settings, frozenset(changed), later=renews)
-        return "renewing" if renews else "applied"
+            later = self._parts.model.capabilities.renews & frozenset(changed)
+            conductor.apply(settings, frozenset(changed) - later, later=later)
+        return "renewing" if later else "applied"
 
     async def _answered(self, outcome: asyncio.Future[None]) -> None:
         limit = self._parts.plan.limits.connect

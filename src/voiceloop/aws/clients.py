@@ -85,6 +85,7 @@ async def open_client(access: Access, service: str) -> AsyncIterator[Client]:
 
     with clock.outside_work():
         await anyio.to_thread.run_sync(_load, access, service)
+    from aioboto3 import Session
     from aiobotocore.config import AioConfig
 
     from voiceloop.aws.connections import Connections, Patience
@@ -99,15 +100,15 @@ async def open_client(access: Access, service: str) -> AsyncIterator[Client]:
             read_timeout=patience.read,
             max_pool_connections=patience.limit,
         )
-        making = access.chain.session.create_client(
-            service, region_name=access.region, endpoint_url=url, config=config
-        )
+        session = Session(botocore_session=access.chain.session)
+        making = session.client(service, region_name=access.region, endpoint_url=url, config=config)
         with clock.outside_work(), translated(service, ""):
             boto = await stack.enter_async_context(making)
         yield Client(boto, connections)
 
 
 def _load(access: Access, service: str) -> None:
-    """What takes long and blocks: the imports of aiohttp and aiobotocore, and the service's model."""
+    """What takes long and blocks: the imports of aiohttp and aioboto3, and the service's model."""
+    importlib.import_module("aioboto3")
     importlib.import_module("voiceloop.aws.connections")
     access.chain.preload(service)

@@ -98,12 +98,11 @@ class Conductor(Ears):
 
     # ------------------------------------------------------------ what the application asks
 
-    def apply(self, settings: Settings, changed: frozenset[str], *, later: bool = False) -> None:
-        """These settings hold from now on; ``later``: for the model, from its next connection on."""
+    def apply(self, settings: Settings, changed: frozenset[str], *, later: frozenset[str] = frozenset()) -> None:
+        """These settings hold; ``changed`` from now on, ``later`` for the model from its next connection on."""
         self.settings, self.speaker.speaks = settings, settings.speak
-        if later:
-            self._state.renewing |= changed
-        elif changed:
+        self._state.renewing |= later
+        if changed:
             self.lanes.signal(SettingApplied(settings=tuple(sorted(changed))))
 
     def renewed(self) -> None:
@@ -413,7 +412,9 @@ class Conductor(Ears):
         if self._state.ending is not None:
             self._finish(self._state.ending)
         elif not self.listener.busy and self._state.asked is None:
-            if self._state.input_ended:
+            if self._state.input_ended and clock.now() < self.listener.words_until:
+                self.timers.set("quiet", self.listener.words_until, self._go_on)
+            elif self._state.input_ended:
                 self._finish("input ended")
             elif self._plan.idle is not None:
                 self.timers.set("idle", clock.now() + self._plan.idle.after, self._on_idle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Iterable
 
 from attrs import frozen
@@ -26,6 +27,9 @@ _FLUSHED_MS = 2500.0
 
 _UNTAKEN_MS = 4000.0
 """Silence after which an utterance is over that its model, which owns the turns, took up in no way."""
+
+_LATE = 4.0
+"""How long after it was dropped for want of words, in seconds, speech may still turn out to have had some."""
 _AT_ONCE = Endpointing(complete_ms=0, default_ms=0, unfinished_ms=0)
 
 
@@ -76,7 +80,10 @@ class Hearing:
 
 
 class Listener:
-    """Feeds a turn detector and the transcripts, and decides when an utterance is over."""
+    """Feeds a turn detector and the transcripts, and decides when an utterance is over.
+
+    ``words_until``: till then a slow recognizer may tell words of speech that was dropped for want of them.
+    """
 
     def __init__(self, hearing: Hearing, detector: TurnState | None, timers: Timers, ears: Ears) -> None:
         self._hearing = hearing
@@ -95,6 +102,7 @@ class Listener:
         self._prepared: str | None = None
         self._untold = False  # the model ended the turn before its words came
         self._unanswered = False  # ... and has not answered it
+        self.words_until = -math.inf
 
     # ------------------------------------------------------------ audio
 
@@ -315,6 +323,8 @@ class Listener:
     def _drop(self) -> None:
         """Nothing was said after all."""
         ended = self._timeline.ms if self._speech_end_ms is None else self._speech_end_ms
+        if self._confirmed and not self.text and not self._hearing.flushes:
+            self.words_until = clock.now() + _LATE
         self._transcripts.drop()
         self._void()
         if self._in_utterance or self._ending:
