@@ -14,12 +14,14 @@ from voiceloop.errors import BadInput, MissingExtra, VoiceloopError
 
 _COMMANDS = {
     "demo": "hold a whole spoken conversation on this machine, and get its recording and report",
+    "serve": "talk to it in your browser: a page with a face, and its server",
     "talk": "talk to it yourself, by microphone and loudspeaker",
     "emulator": "run AWS's speech services on this machine, for programs that call AWS",
 }
 _EXAMPLES = """examples:
   voiceloop demo                 listen to a simulated caller, live
   voiceloop demo --pace fast     the same, in seconds
+  voiceloop serve                talk to it in your browser
   voiceloop demo hello.wav       let it answer recorded speech
   voiceloop demo --help          more about one command
 """

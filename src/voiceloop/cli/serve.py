@@ -1,0 +1,157 @@
+"""``voiceloop serve``: a page to talk on, and its server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from voiceloop import presets
+from voiceloop.engine.supervisor import bare
+from voiceloop.errors import BadInput
+
+EXAMPLES = """examples:
+  voiceloop serve                        talk to the offline assistant, in your browser
+  voiceloop serve --on nova              ... to Amazon Nova Sonic, in your own AWS account
+  voiceloop serve --on aws --emulator    ... to Transcribe, Bedrock and Polly, emulated on this machine
+  voiceloop serve --host 0.0.0.0 --make-cert certs   for phones on the local network, by https
+  VOICELOOP_SECRET=... voiceloop serve --host 0.0.0.0 --cert cert.pem --key key.pem   with a password
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "A page to talk on, with a face, and the server behind it. By default the assistant runs on this machine,\n"
+        "with no account and no network: a small rules bot. Listens on this machine alone, unless --host says more."
+    )
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "--on", choices=("local", "aws", "nova"), default="local", help="what the assistant runs on (local)"
+    )
+    parser.add_argument("--emulator", action="store_true", help="AWS's services emulated here, no account needed")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="the port; 0: any that is free (8080)")
+    parser.add_argument("--no-open", action="store_true", help="do not open the page")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="a certificate, for https; with --key")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the certificate's private key")
+    parser.add_argument("--make-cert", type=Path, metavar="DIR", help="make both in a folder, unless they are there")
+    parser.add_argument("--origin", action="append", default=[], metavar="URL", help="another page that may connect")
+    parser.add_argument("--name", action="append", default=[], metavar="HOST", help="another name of this server")
+    parser.add_argument("--sessions", type=int, default=100, metavar="N", help="conversations at once (100)")
+    parser.add_argument(
+        "--drain", type=float, default=30.0, metavar="S", help="seconds they may go on at the end (30)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM. Raises VoiceloopError."""
+    if (args.cert is None) != (args.key is None):
+        raise BadInput("--cert and --key go together")
+    if args.make_cert is not None:
+        if args.cert is not None:
+            raise BadInput("--make-cert and --cert are two ways to the same: give one")
+        from voiceloop.cli.certificates import make_certificate
+
+        args.cert, args.key = make_certificate(args.make_cert, addresses(args.host))
+    try:
+        asyncio.run(_serve(args))
+    except BaseExceptionGroup as failure:
+        raise bare(failure) from None
+    return 0
+
+
+async def _serve(args: argparse.Namespace) -> None:
+    from voiceloop.transports.web import LobbyLimits, create_app, serve
+
+    secret = os.environ.get("VOICELOOP_SECRET") or None
+    async with stacks(args.on, emulator=args.emulator) as offered, anyio.create_task_group() as group:
+        app = create_app(
+            offered,
+            secret=secret,
+            origins=args.origin,
+            hosts={"localhost", args.host, *args.name, *(() if _is_loopback(args.host) else _own_names())},
+            limits=LobbyLimits(sessions=args.sessions, drain=args.drain),
+        )
+
+        def ready(url: str) -> None:
+            _tell(url, offered[0], args, secret)
+            if not args.no_open:
+                open_page = partial(anyio.to_thread.run_sync, webbrowser.open, url, abandon_on_cancel=True)
+                group.start_soon(open_page)
+
+        await serve(app, host=args.host, port=args.port, cert=args.cert, key=args.key, on_ready=ready)
+        group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def stacks(on: str, *, emulator: bool = False) -> AsyncIterator[tuple[presets.Stack, ...]]:
+    """What the page offers, what was asked for first.
+
+    On AWS only with ``on``, the emulator, or keys that the user brings: nobody talks on the server's account unless
+    the server was told to.
+    """
+    here = presets.local()
+    if emulator:
+        async with presets.emulated("aws", "nova", attune=True) as emulated:
+            yield _first(on, (here, *emulated))
+    elif on == "local":
+        yield here, *presets.with_keys_only((presets.aws(), presets.nova()))
+    else:
+        yield _first(on, (presets.aws(), presets.nova(), here))
+
+
+def _first(name: str, offered: tuple[presets.Stack, ...]) -> tuple[presets.Stack, ...]:
+    return tuple(sorted(offered, key=lambda stack: stack.name != name))
+
+
+def _tell(url: str, stack: presets.Stack, args: argparse.Namespace, secret: str | None) -> None:
+    print(f"Talk at {url}  Ctrl-C stops.", flush=True)
+    print(stack.about, flush=True)
+    if stack.name == "local":
+        print("To talk to a language model: voiceloop serve --on nova, or --on aws.", flush=True)
+    if not _is_loopback(args.host):
+        port = url.rstrip("/").rpartition(":")[2]
+        for address in addresses(args.host):
+            print(f"From other devices: http{'s' if args.cert else ''}://{address}:{port}/", flush=True)
+        if args.cert is None:
+            print("Browsers give no microphone to pages without https: add --make-cert certs.", file=sys.stderr)
+        if secret is None:
+            print("Everybody who can reach this machine can use it: set VOICELOOP_SECRET.", file=sys.stderr)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _own_names() -> tuple[str, ...]:
+    name = socket.gethostname().lower()
+    return name, f"{name.partition('.')[0]}.local"
+
+
+def addresses(host: str) -> tuple[str, ...]:
+    """The addresses by which other devices reach a server that is bound to ``host``."""
+    if host not in ("0.0.0.0", "::", ""):
+        return () if _is_loopback(host) else (host,)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: only asks which way packets would go
+        except OSError:
+            return ()
+        address: str = probe.getsockname()[0]
+    return (address,)
