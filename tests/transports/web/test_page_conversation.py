@@ -10,6 +10,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from voiceloop import Cascade
+from voiceloop.events import SettingApplied
+from voiceloop.memory import InProcessMemory
 from voiceloop.testing.scripted import ScriptedReasoner, ScriptedRecognizer, ScriptedSynthesizer
 
 from .conftest import OpenBrowser, Page, Serve, answering
@@ -107,6 +109,53 @@ def test_a_cut_connection_goes_on_with_the_conversation(page: Page, server: Page
     page.type("After the cut")
     _answered(page, 3)
     assert _texts(page, "user") == ["Before the cut", "After the cut"]
+
+
+def test_a_reply_that_the_cut_struck_is_shown_as_far_as_it_was_heard(
+    quiet_browser: webdriver.Chrome, serve: Serve
+) -> None:
+    long = "One, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen, fifteen."
+    server = serve(answering(long))
+    page = Page(quiet_browser, server.url)
+    page.run("document.getElementById('greet').click()")
+    page.connect()
+    page.type("Count, please")
+    page.wait(lambda: page.run("return (voiceloop.player.head.at()?.ms ?? 0) > 1500"), "some of it")
+    server.cut()
+    page.wait(lambda: len(server.starts) == 2 and page.text("#status") == "Connected", "another connection")
+    page.wait(lambda: page.entries()[-1]["struck"], "what was not heard")
+    replies = [entry for entry in page.entries() if entry["role"] == "assistant"]
+    assert [reply["text"] for reply in replies] == [long]
+    assert long.endswith(replies[0]["struck"])
+    assert _texts(page, "user") == ["Count, please"]
+
+
+def test_a_conversation_that_the_server_forgot_stays_on_the_page(page: Page, server: PageServer) -> None:
+    page.connect()
+    page.type("Remember me")
+    _answered(page, 2)
+    server.memory = InProcessMemory()
+    server.cut()
+    page.wait(lambda: len(server.starts) == 2 and page.text("#status") == "Connected", "another connection")
+    assert page.wait(lambda: [entry for entry in page.entries() if entry["role"] == "part"], "the parting line")
+    assert _texts(page, "user") == ["Remember me"]
+
+
+def test_persona_and_voice_change_in_a_running_session(page: Page, server: PageServer) -> None:
+    page.connect()
+    page.click("#open-settings")
+    for name, value in (("persona", "pirate"), ("voice", "en-gb")):
+        page.run(
+            "const field = document.getElementById(arguments[0]); field.value = arguments[1];"
+            "field.dispatchEvent(new Event('change'));",
+            name,
+            value,
+        )
+    page.wait(lambda: len(page.log("answer")) == 2, "both answers")
+    assert [answer["outcome"] for answer in page.log("answer")] == ["applied", "applied"]
+    applied = [event.settings for event in server.events if isinstance(event, SettingApplied)]
+    assert applied == [("instructions",), ("voice",)]
+    assert len(server.starts) == 1
 
 
 def test_a_server_that_is_gone_is_told_of_and_the_words_are_kept(page: Page, server: PageServer) -> None:

@@ -8,7 +8,7 @@ const PARTS = [
 ];
 const TOTALS = [
   ["duration", "Duration"], ["turns", "Replies"], ["interruptions", "Interrupted"], ["tokens", "Tokens in / out"],
-  ["characters", "Characters voiced"], ["cost", "Cost"], ["network", "Network"], ["buffer", "Audio held"],
+  ["characters", "Characters"], ["cost", "Cost"], ["network", "Network"], ["buffer", "Audio held"],
 ];
 
 export class Statistics {

@@ -5,23 +5,46 @@ import { at, clock, make } from "../dom.js";
 export class Transcript {
   constructor() {
     this.list = at("transcript");
-    this.entries = []; // {role, text, heard, element, ...}, in order
+    this.entries = []; // {role, text, kept, element, ...}, in order; kept: what the server has of it
     this.turns = new Map();
     this.utterances = new Map();
     this.began = performance.now();
   }
 
-  /** A new connection: utterances and turns count from 1 again. `history` is what the server has of the conversation. */
+  /**
+   * A new connection: utterances and turns count from 1 again. `history` is what the server has of the conversation,
+   * replies as far as they were heard; what the cut connection left open is closed by it, what is missing is added.
+   */
   resume(history, resumed) {
-    for (const entry of this.turns.values()) this.close(entry);
-    if (!resumed) this.clear();
     this.turns.clear();
     this.utterances.clear();
-    for (const { role, text } of history.slice(this.entries.filter((entry) => entry.settled).length)) {
-      const entry = this.add(role, "");
-      this.fill(entry, { solid: text });
-      entry.settled = true;
+    if (!resumed) this.part();
+    const told = history.filter(({ text }) => text);
+    const missing = told.slice(this.entries.filter((entry) => entry.kept).length);
+    for (const entry of this.entries.filter((one) => !one.settled)) {
+      const same = missing[0]?.role === entry.role;
+      this.close(entry, same ? missing.shift().text : entry.text);
     }
+    for (const { role, text } of missing) this.close(this.add(role, ""), text);
+    this.follow();
+  }
+
+  /** The server knows nothing of what was said: what follows is another conversation. */
+  part() {
+    if (!this.entries.length) return;
+    for (const entry of this.entries) if (!entry.settled) this.close(entry, entry.text);
+    this.entries = [];
+    this.list.append(make("li", { class: "part", text: "The server no longer has this conversation. A new one begins." }));
+  }
+
+  /** Settle an entry by what is `kept` of it. */
+  close(entry, kept) {
+    entry.text ||= kept;
+    entry.cut = entry.text.startsWith(kept) && kept.length < entry.text.length ? kept.length : null;
+    entry.done = entry.settled = true;
+    entry.kept = kept;
+    if (entry.text) this.show(entry);
+    else this.remove(entry);
   }
 
   clear() {
@@ -73,6 +96,7 @@ export class Transcript {
     if (!entry.text) return this.remove(entry);
     entry.cut = reason === "completed" ? null : heard.text.length;
     entry.done = entry.settled = true;
+    entry.kept = heard.text;
     this.show(entry);
     const note = { interrupted: "interrupted", dropped: "not spoken", failed: "failed" }[reason];
     if (note) entry.element.append(make("p", { class: "outcome", text: note }));
@@ -125,22 +149,17 @@ export class Transcript {
     const words = make("p", { class: "words", dir: "auto" });
     const element = make("li", { class: role }, who, words);
     this.list.append(element);
-    const entry = { role, text: "", element, box: words, words: [], reached: 0, cut: null, done: false, settled: false };
+    const entry = { role, text: "", element, box: words, words: [], reached: 0, cut: null, done: false, settled: false, kept: "" };
     this.entries.push(entry);
     return entry;
   }
 
   settle(entry, text) {
     if (!text) return this.remove(entry);
-    entry.text = text;
+    entry.text = entry.kept = text;
     entry.settled = true;
     this.fill(entry, { solid: text });
     at("said").textContent = `You: ${text}`;
-  }
-
-  close(entry) {
-    entry.done = true;
-    this.show(entry);
   }
 
   remove(entry) {
