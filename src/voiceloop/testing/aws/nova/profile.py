@@ -121,7 +121,7 @@ class NovaProfile:
     blocked: tuple[str, ...] = ()
     undocumented: bool = False
     multi_error: bool = False
-    transcript_wait: float = 5.0
+    transcript_wait: float = 20.0
     turns: TurnDetector | None = None
 
     def __attrs_post_init__(self) -> None:
