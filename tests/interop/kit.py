@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 RATE = 16_000
-_DEADLINE = 60.0
+_DEADLINE = 120.0
 
 ENDPOINT = os.environ["AWS_ENDPOINT_URL"]
 REGION = os.environ["AWS_REGION"]

@@ -28,7 +28,7 @@ _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
 _WORK = _ROOT / ".interop"
 _SAID, _REPLY = "book a room", "Where do you need the room?"
-_DEADLINE = 240.0
+_DEADLINE = 480.0
 _CASCADE = {"ConverseStream", "SynthesizeSpeech"}
 _NOVA = {"InvokeModelWithBidirectionalStream"}
 
