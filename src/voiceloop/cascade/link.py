@@ -205,13 +205,18 @@ class CascadeLink(Link):
     async def _warm_up(self) -> None:
         try:
             with anyio.move_on_after(self._deadlines.first_token):
-                for provider in (self._reasoner, self._synthesizer):
-                    with blame(provider.name, "preparing"):
-                        await provider.prepare(self._context.resources)
-        except VoiceloopError as failure:
-            self._out.add(LinkNotice(code="prepare-failed", text=str(failure)))
+                async with anyio.create_task_group() as both:
+                    both.start_soon(self._warm, self._reasoner)
+                    both.start_soon(self._warm, self._synthesizer)
         finally:
             self._preparing = False
+
+    async def _warm(self, provider: Reasoner | Synthesizer) -> None:
+        try:
+            with blame(provider.name, "preparing"):
+                await provider.prepare(self._context.resources)
+        except VoiceloopError as failure:
+            self._out.add(LinkNotice(code="prepare-failed", text=str(failure)))
 
     def _begin(self, turn: int, make: Callable[[Reply], Awaitable[None]]) -> None:
         self._stop()
