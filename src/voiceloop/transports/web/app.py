@@ -77,6 +77,7 @@ def create_app(
     app = Starlette(routes=routes, lifespan=server.lifespan)
     app.add_middleware(_Named, guard=server.guard)
     app.state.lobby = server.lobby
+    app.state.guard = server.guard
     return app
 
 

@@ -19,18 +19,20 @@ from voiceloop.errors import BadInput
 from voiceloop.transports.web.lobby import Lobby
 from voiceloop.transports.websocket import SocketLimits
 
-_HEADERS_WITHIN = 10.0
-_GONE_WITHIN = 5.0
+# Bytes that the system holds for a client: what lies there no interruption can call back.
+_UNDERWAY = 65_536
+_SHUTDOWN = 5
 
 
 class _Http(H11Protocol):
-    """Ends a connection that sends no whole request."""
+    """Ends a connection that sends no whole request ``within`` seconds."""
 
+    within = 10.0
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._waiting = self.loop.call_later(_HEADERS_WITHIN, self._give_up)
+        self._waiting = self.loop.call_later(self.within, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waiting is not None:
@@ -49,14 +51,15 @@ class _Http(H11Protocol):
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """Ends a connection whose client does not take what is left for it, once it is over."""
+    """Ends a connection that is over, and whose client does not take what is left for it ``within`` seconds."""
 
+    within = 10.0
     _leaving: asyncio.TimerHandle | None = None
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
         if not self.disconnected:
-            self._leaving = self.loop.call_later(_GONE_WITHIN, self.transport.abort)
+            self._leaving = self.loop.call_later(self.within, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._leaving is not None:
@@ -104,8 +107,8 @@ async def serve(
     lobby: Lobby = app.state.lobby
     config = uvicorn.Config(
         app,
-        http=_Http,
-        ws=_WebSocket,
+        http=type("Http", (_Http,), {"within": limits.start}),
+        ws=type("WebSocket", (_WebSocket,), {"within": limits.send}),
         ws_max_size=max(limits.text, limits.frame) + 1,
         ws_per_message_deflate=False,
         access_log=False,
@@ -114,7 +117,7 @@ async def serve(
         server_header=False,
         proxy_headers=False,
         limit_concurrency=4 * lobby.limits.sessions + 200,
-        timeout_graceful_shutdown=int(_GONE_WITHIN),
+        timeout_graceful_shutdown=_SHUTDOWN,
         ssl_certfile=cert,
         ssl_keyfile=key,
     )
@@ -149,6 +152,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.create_server(address[:2], family=family, backlog=256)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNDERWAY)  # connections take it over
     except OSError as error:
         raise BadInput(
             f"host={host!r}, port={port}: cannot be bound ({error.strerror or error})",
