@@ -58,7 +58,9 @@ function bindMessages(talk) {
       tell(`${text || "The connection is lost."} ${when}`, { kind: "warning", id: "link", actions: [["Try now", () => talk.link.open()]] });
     } else if (state === "closed" && failed) {
       const password = code === "unauthorized" ? " Give the server's password in the settings." : "";
-      tell(`${text}${password}`, { kind: "error", id: "link", actions: [["Connect", () => talk.connect()]] });
+      const actions = [["Connect", () => talk.connect()]];
+      if (password || code === "refused") actions.unshift(["Settings", () => at("open-settings").click()]);
+      tell(`${text}${password}`, { kind: "error", id: "link", actions });
     } else if (state === "closed" && text) tell(text, { id: "link" });
   });
   addEventListener("online", () => talk.link.state === "waiting" && talk.link.open());

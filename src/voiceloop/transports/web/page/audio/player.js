@@ -10,6 +10,7 @@ export class Player extends EventTarget {
     this.rate = rate;
     this.head = new Playhead(context, rate);
     this.health = { underruns: 0, target: 0 };
+    this.connection = 0;
     this.node = new AudioWorkletNode(context, "playback", {
       numberOfInputs: 0, outputChannelCount: [1], processorOptions: { rate },
     });
@@ -28,8 +29,10 @@ export class Player extends EventTarget {
   resume(turn) { this.ask("resume", turn); }
   flush(turn) { this.ask("flush", turn); }
 
+  /** Forget everything, for a new connection; what the worklet still says of the old one is not heeded. */
   reset() {
-    this.ask("reset");
+    this.connection++;
+    this.node.port.postMessage({ do: "reset", connection: this.connection });
     this.head.segments = [];
   }
 
@@ -44,7 +47,8 @@ export class Player extends EventTarget {
 
   ask(what, ...args) { this.node.port.postMessage({ do: what, with: args }); }
 
-  told({ segment, tick }) {
+  told({ segment, tick, connection }) {
+    if (connection !== this.connection) return;
     if (segment) {
       this.head.add(segment);
       this.dispatchEvent(new CustomEvent("segment", { detail: segment }));
@@ -60,7 +64,10 @@ export class Player extends EventTarget {
   /** What was rendered last is heard only when it has left the device. */
   reportWhenHeard(segment) {
     const wait = ((segment.frame - this.head.frame()) / this.context.sampleRate) * 1000;
-    setTimeout(() => this.report(segment.turn, this.ms(segment), false), Math.max(0, wait));
+    const { connection } = this;
+    setTimeout(() => {
+      if (connection === this.connection) this.report(segment.turn, this.ms(segment), false);
+    }, Math.max(0, wait));
   }
 
   ms(segment) { return (segment.sample / this.rate) * 1000; }
