@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -197,3 +198,30 @@ async def test_draining_lets_sessions_finish_and_takes_no_more() -> None:
         assert [event["reason"] for event in ended] == ["completed"]
         assert server.lobby.seated == 0
         assert dict(server.lobby.ends) == {"draining": 2}
+
+
+# ---------------------------------------------------------------- real speech
+
+
+async def test_a_recorded_person_is_answered_offline(clips: Path) -> None:
+    from voiceloop import presets
+    from voiceloop.audio import PCM16_16K, converter, read_wav
+
+    format, pcm = read_wav(clips / "go_brooklyn.wav")
+    change = converter(format, PCM16_16K)
+    sound = change.push(pcm) + change.finish() + silence(1500)
+    async with running(presets.local(), turns=None) as server, client(server, start={}) as talking:
+        at = 0
+        for start in range(0, len(sound), 640):
+            piece = sound[start : start + 640]
+            await talking.put(frames.encode(frames.Frame(frames.INPUT, 0, at, piece)))
+            at += len(piece) // 2
+            await anyio.sleep(0.018)
+        said = ""
+        while "143 years" not in said:
+            said += (await talking.until("ReplyText"))["text"]
+        while not talking.audio:
+            await talking.take()
+        [heard] = [event["text"] for event in talking.of("Transcript") if event["final"]]
+        assert heard.lower().rstrip(".?") == "how old is the brooklyn bridge"
+        assert talking.of("Viseme")

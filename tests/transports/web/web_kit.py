@@ -18,6 +18,7 @@ from voiceloop.testing.scripted import ScriptedReasoner, ScriptedRecognizer, Scr
 from voiceloop.transports.web import LobbyLimits, create_app, serve
 from voiceloop.transports.websocket import SocketLimits, frames
 
+_TURNS = ScriptedTurns()
 HELLO = {"type": "start", "version": 1}
 
 
@@ -49,7 +50,11 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    *stacks: Stack, limits: SocketLimits = SocketLimits(), keeping: LobbyLimits = LobbyLimits(), **options: Any
+    *stacks: Stack,
+    limits: SocketLimits = SocketLimits(),
+    keeping: LobbyLimits = LobbyLimits(),
+    turns: Any = _TURNS,
+    **options: Any,
 ) -> AsyncIterator[Running]:
     """The server of the package, on a free port of this machine; it stops with the block."""
     app = create_app(
