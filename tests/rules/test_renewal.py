@@ -193,18 +193,18 @@ def test_what_makes_a_moment_bad(busy: dict[str, object]) -> None:
 def test_where_the_input_is_cut() -> None:
     assert Scene(0, 1000).cut() == 1000
     assert Scene(0, 1000, speaking=True, unanswered=400).cut() == 400
-    assert Scene(0, 1000, open_question=True, unanswered=400).cut(lost=True, recent=900) == 400
+    assert Scene(0, 1000, open_question=True, unanswered=400).cut(recent=900) == 400
     assert Scene(0, 1000, open_question=True).cut() == 1000
-    assert Scene(0, 1000).cut(lost=True, recent=300) == 700
-    assert Scene(0, 1000, answered=800).cut(lost=True, recent=300) == 800
+    assert Scene(0, 1000).cut(recent=300) == 700
+    assert Scene(0, 1000, answered=800).cut(recent=300) == 800
     assert Scene(0, 1000, last_cut=900, unanswered=400, speaking=True).cut() == 900
-    assert Scene(0, 1000, kept=950).cut(lost=True, recent=300) == 950
+    assert Scene(0, 1000, kept=950).cut(recent=300) == 950
 
 
 samples = st.integers(0, 10**6)
 
 
-@given(samples, st.booleans(), st.booleans(), st.none() | samples, samples, samples, samples, st.booleans(), samples)
+@given(samples, st.booleans(), st.booleans(), st.none() | samples, samples, samples, samples, samples)
 def test_a_cut_never_leaves_a_gap_and_never_goes_back(
     sent: int,
     speaking: bool,
@@ -213,7 +213,6 @@ def test_a_cut_never_leaves_a_gap_and_never_goes_back(
     answered: int,
     last: int,
     kept: int,
-    lost: bool,
     recent: int,
 ) -> None:
     last = min(last, sent)
@@ -227,4 +226,4 @@ def test_a_cut_never_leaves_a_gap_and_never_goes_back(
         last_cut=last,
         kept=min(kept, sent),
     )
-    assert last <= scene.cut(lost=lost, recent=recent) <= sent
+    assert last <= scene.cut(recent=recent) <= sent

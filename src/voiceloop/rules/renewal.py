@@ -240,18 +240,16 @@ class Scene:
         busy = self.speaking or self.open_question or self.generating or self.tools
         return not busy and self.now >= self.plays_until
 
-    def cut(self, *, lost: bool = False, recent: int = 0) -> int:
+    def cut(self, *, recent: int = 0) -> int:
         """The sample from which on B gets the input.
 
-        What the user says or said without an answer goes to B as a whole. If A is lost, so do the last ``recent``
-        samples that it was sent: it may have heard a beginning without telling. Nothing that was answered is sent
-        again, and a cut never lies before an earlier one.
+        What the user says or said without an answer goes to B as a whole. If nothing is known of that, so do the last
+        ``recent`` samples that A was sent: it may have heard a beginning without telling yet. Nothing that was
+        answered is sent again, and a cut never lies before an earlier one.
         """
-        at = self.sent
-        if self.open_question or self.speaking:
-            at = self.sent if self.unanswered is None else min(self.unanswered, self.sent)
-        elif lost:
-            at = self.sent - recent
+        at = self.sent - recent
+        if self.unanswered is not None and (self.open_question or self.speaking):
+            at = self.unanswered
         return min(max(at, self.answered, self.last_cut, self.kept), self.sent)
 
 

@@ -16,10 +16,10 @@ _LEAD_MS = 200.0
 """How much before the told start of speech the input is sent again."""
 
 _ONSET_MS = 700.0
-"""How much before a detector tells of speech it may have begun."""
+"""How much before speech is told it may have begun."""
 
-_RECENT_MS = 2_000.0
-"""What a connection that broke may have heard without telling."""
+_RECENT = 2.0
+"""What a connection was sent in its last so many seconds, it may have heard without telling."""
 
 _KEPT_MS, _KEPT_QUESTION_MS = 5_000.0, 120_000.0
 _QUESTIONS = 8
@@ -78,7 +78,6 @@ class Baton:
         start = self._since if self.speaking or heard is not None else None
         if heard is not None and heard.start is not None:
             start = self._samples(heard.start - _LEAD_MS)
-        ended = turns.answered.end if turns.answered is not None else None
         return Scene(
             now=now,
             sent=self.cut if line is None else line.sent,
@@ -88,7 +87,7 @@ class Baton:
             generating=turns.generating,
             plays_until=turns.plays_until,
             tools=len(turns.tools),
-            answered=0 if ended is None else self._samples(ended),
+            answered=self._samples(turns.answered_ms),
             last_cut=self.cut,
             kept=self.shared.ring.start,
         )
@@ -98,15 +97,18 @@ class Baton:
         turns, reply = leg.turns, leg.turns.reply
         scene = self.scene(leg, now)
         heard = turns.unanswered(now)
-        self.cut = scene.cut(lost=lost, recent=self._samples(_RECENT_MS))
         void = reply if lost and reply is not None and reply.void else None
-        if void is not None and void.turn is None and heard is None and turns.answered is not None:
+        begun = void is not None and void.turn is None and heard is None and turns.answered is not None
+        if begun:
             heard = turns.answered  # its answer had begun, but nothing of it was heard
-            if heard.start is not None:
-                self.cut = max(min(self._samples(heard.start - _LEAD_MS), scene.sent), scene.kept)
+        as_text = heard is not None and bool(heard.texts) and heard.start is None and scene.unanswered is None
+        recent = 0 if as_text else self._recent(leg, now) if lost else self._samples(_ONSET_MS)
+        self.cut = scene.cut(recent=recent)
+        if begun and heard is not None and heard.start is not None:
+            self.cut = max(min(self._samples(heard.start - _LEAD_MS), scene.sent), scene.kept)
         again = [Ask(self._questions[turn], turn) for turn in turns.asked if turn in self._questions]
         self._unsaid = "" if heard is None else " ".join(heard.texts) or self._unsaid
-        if heard is not None and heard.texts and heard.start is None and scene.unanswered is None:
+        if as_text:
             if self.shared.model.family.text_input:
                 again.append(Ask(self._unsaid))  # nobody knows where it was said: asked again in its words
             heard = None
@@ -167,6 +169,10 @@ class Baton:
                 keep = min(keep, max(scene.unanswered, ring.end - self._samples(_KEPT_QUESTION_MS)))
             keep = min(keep, scene.sent)
         ring.forget(keep)
+
+    def _recent(self, leg: Leg, now: float) -> int:
+        line = leg.connection
+        return 0 if line is None else line.sent - line.sent_before(now - _RECENT)
 
     def _samples(self, ms: float) -> int:
         return max(0, round(ms * self.shared.model.input_rate / 1000))

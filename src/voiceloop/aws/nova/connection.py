@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 import anyio
@@ -76,6 +77,7 @@ class Connection:
     opened: float = field(factory=clock.now)
     spoke: float = field(factory=clock.now)
     sent: int = 0
+    _given: deque[tuple[float, int]] = field(factory=lambda: deque(maxlen=256))
     _prompt: str = field(factory=clock.new_id)
     _audio: out.AudioFrames | None = None
     _block: str = ""
@@ -112,6 +114,15 @@ class Connection:
         self._audio, self._block = frames, name
 
     # ------------------------------------------------------------ talking
+
+    def give(self, samples: int, now: float) -> None:
+        """It is given that much more of the input."""
+        self._given.append((now, self.sent))
+        self.sent += samples
+
+    def sent_before(self, when: float) -> int:
+        """What :attr:`sent` was at that time, a few seconds ago at most."""
+        return next((sent for at, sent in self._given if at >= when), self.sent)
 
     async def audio(self, pcm: bytes, at: int | None) -> None:
         """Send input from sample ``at`` on, or silence of our own (None)."""

@@ -126,7 +126,8 @@ class Pump:
     async def _input(self, now: float) -> None:
         line = self.line
         pcm = self.shared.ring.read(line.sent, _FRAME_MS * line.rate // 1000)
-        at, line.sent = line.sent, line.sent + len(pcm) // 2
+        at = line.sent
+        line.give(len(pcm) // 2, now)
         self._pace, self._partial = max(self._pace, now) + len(pcm) / 2 / line.rate / _CATCH_UP, 0.0
         self._quiet_at = now + self.shared.model.silence_after
         await self._audio(pcm, at)

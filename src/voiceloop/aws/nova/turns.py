@@ -100,6 +100,7 @@ class Turns:
     retired: bool = False
     answered: Heard | None = None
     recent: deque[Reply] = field(factory=lambda: deque(maxlen=4))
+    _answered_ms: float = 0.0
     _asked: deque[tuple[int | None, float]] = field(factory=deque)
     _blocks: dict[str, _Block] = field(factory=dict)
     _total: dict[str, float] = field(factory=dict)
@@ -196,6 +197,12 @@ class Turns:
         return frozenset(call for reply in self.recent for call in reply.tools)
 
     @property
+    def answered_ms(self) -> float:
+        """The end of the newest utterance that was answered, in ms of the session's input, as far as it is known."""
+        last = None if self.answered is None else self.answered.end
+        return self._answered_ms if last is None else max(self._answered_ms, last)
+
+    @property
     def plays_until(self) -> float:
         """When all audio so far will have been played."""
         return max((reply.plays_until for reply in self.recent if not reply.cut), default=0.0)
@@ -223,6 +230,7 @@ class Turns:
     def _begin(self, now: float) -> tuple[Reply, list[LinkEvent]]:
         turn = self._asked.popleft()[0] if self._asked else None
         made: list[LinkEvent] = []
+        self._answered_ms = self.answered_ms
         if self.heard is not None and (self.heard.over or self.heard.texts):
             if self.heard.end is not None:
                 made.append(ModelSpeechStopped(self.heard.end))
