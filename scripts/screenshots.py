@@ -28,14 +28,14 @@ from voiceloop.cli.voices import speak
 from voiceloop.transports.web import create_app, serve
 
 ASSETS = Path(__file__).resolve().parents[1] / "docs" / "assets"
-SPOKEN = "book a room"
+SPOKEN = "how old is the brooklyn bridge"
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1060 "
     "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
 MIDST = """
 const head = voiceloop.player?.head.at(), viseme = document.querySelector('.avatar').dataset.viseme;
-return head?.playing && head.ms > 700 && ['a', 'E', 'O', 'e', 'i'].includes(viseme);
+return head?.playing && head.ms > 400 && ['a', 'E', 'O', 'e', 'i'].includes(viseme);
 """
 
 
@@ -122,7 +122,7 @@ def main(folder: Path) -> None:
         speaking()
         picture("page")
         page.find_element(By.ID, "theme").click()
-        write("How old is the Brooklyn bridge?")
+        write("Convert ten miles to kilometers.")
         speaking()
         picture("page-dark")
         page.find_element(By.ID, "open-settings").click()
@@ -131,7 +131,7 @@ def main(folder: Path) -> None:
         page.find_element(By.ID, "theme").click()
         phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
         page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-        write("Convert ten miles to kilometers.")
+        write("What can you do?")
         page.execute_script("scrollTo(0, 0)")
         speaking()
         picture("page-phone")

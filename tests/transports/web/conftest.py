@@ -41,6 +41,7 @@ class Page:
         browser.get(address)
         self.wait(lambda: self.run("return document.documentElement.dataset.loaded"), "the page to load")
         self.run("localStorage.clear(); sessionStorage.clear()")
+        browser.get_log("browser")  # what earlier tests left
         browser.refresh()
         self.wait(lambda: self.run("return document.documentElement.dataset.loaded"), "the page to load")
 

@@ -47,13 +47,16 @@ export class Link extends EventTarget {
 
   /** Send a message; false if there is no connection to take it. */
   send(message) {
-    if (this.state !== "ready") return false;
+    if (!this.takes) return false;
     this.put(message);
     return true;
   }
 
+  /** Whether what is sent goes out: a socket may be closing before it says so. */
+  get takes() { return this.state === "ready" && this.socket.readyState === WebSocket.OPEN; }
+
   audio(pcm) {
-    if (this.state !== "ready") return;
+    if (!this.takes) return;
     if (this.socket.bufferedAmount > MOST_BUFFERED) return this.lost({ code: 0, reason: "the network is too slow" });
     this.socket.send(inputFrame(this.samples, pcm));
     this.samples += pcm.length;

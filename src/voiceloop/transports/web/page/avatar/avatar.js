@@ -34,7 +34,7 @@ export class Avatar {
   draw(stamp, { state, shape, code, energy }) {
     const pose = this.pose.step(stamp, state, energy);
     const rest = { ...SHAPES.sil, smile: 3.2 + pose.smile * 3.2, w: 23 + pose.smile * 2.4 };
-    const aim = shape ?? rest;
+    const aim = shape ? { ...shape, smile: shape.smile + 1.3 * (1 - shape.round) } : rest; // it speaks kindly
     // While it speaks the shape is exact; at rest the mouth settles.
     const pace = shape ? 1 : 0.2;
     for (const key in this.mouth) this.mouth[key] += (aim[key] - this.mouth[key]) * pace;

@@ -9,6 +9,8 @@ export class Transcript {
     this.turns = new Map();
     this.utterances = new Map();
     this.began = performance.now();
+    this.pinned = true;
+    this.watchScrolling();
   }
 
   /**
@@ -100,6 +102,7 @@ export class Transcript {
     this.show(entry);
     const note = { interrupted: "interrupted", dropped: "not spoken", failed: "failed" }[reason];
     if (note) entry.element.append(make("p", { class: "outcome", text: note }));
+    this.follow();
     at("said").textContent = `Assistant: ${heard.text || entry.text}`;
   }
 
@@ -116,6 +119,7 @@ export class Transcript {
     if (!item) return;
     item.classList.toggle("failed", error);
     item.querySelector(".result").textContent = `→ ${result.length > 160 ? `${result.slice(0, 160)}…` : result} (${Math.round(ms)} ms)`;
+    this.follow();
   }
 
   /** Mark how far the assistant has spoken: `ms` of `turn`. */
@@ -183,7 +187,19 @@ export class Transcript {
 
   /** Keep the newest words in sight, unless the user scrolled back. */
   follow() {
+    if (this.pinned) this.list.scrollTop = this.list.scrollHeight;
+  }
+
+  /** Whether the end is in sight tells whether the user scrolled back; a change of size tells nothing. */
+  watchScrolling() {
     const list = this.list;
-    if (list.scrollHeight - list.scrollTop - list.clientHeight < 160) list.scrollTop = list.scrollHeight;
+    let height = 0;
+    list.addEventListener("scroll", () => {
+      if (list.clientHeight === height) this.pinned = list.scrollHeight - list.scrollTop - height < 60;
+    });
+    new ResizeObserver(() => {
+      height = list.clientHeight;
+      this.follow();
+    }).observe(list);
   }
 }
