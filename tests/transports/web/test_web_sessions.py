@@ -207,8 +207,8 @@ async def test_a_recorded_person_is_answered_offline(clips: Path) -> None:
     from voiceloop import presets
     from voiceloop.audio import PCM16_16K, converter, read_wav
 
-    format, pcm = read_wav(clips / "go_brooklyn.wav")
-    change = converter(format, PCM16_16K)
+    kind, pcm = read_wav(clips / "go_brooklyn.wav")
+    change = converter(kind, PCM16_16K)
     sound = change.push(pcm) + change.finish() + silence(1500)
     async with running(presets.local(), turns=None) as server, client(server, start={}) as talking:
         at = 0
