@@ -22,6 +22,7 @@ EXAMPLES = {
     "anywhere.py nova --emulator": "bedrock:InvokeModel",
     "polly_file.py --emulator": "24 characters are billed",
     "-m pytest own_service/test_hotline.py": "4 passed",
+    "-m pytest fastapi_app/test_app.py": "3 passed",
 }
 """What each command prints, more or less."""
 
@@ -46,7 +47,7 @@ def test_the_example_runs(command: str, tells: str, tmp_path: Path) -> None:
 def test_every_example_is_listed_and_tried() -> None:
     index = (_ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     found = {path.relative_to(_ROOT / "examples").as_posix() for path in (_ROOT / "examples").rglob("*.py")}
-    needs_a_sound_card, tried_by_its_test = {"microphone.py"}, {"own_service/hotline.py"}
+    needs_a_sound_card, tried_by_its_test = {"microphone.py"}, {"own_service/hotline.py", "fastapi_app/app.py"}
     tried = {word for command in EXAMPLES for word in command.split() if word.endswith(".py")}
     assert found - needs_a_sound_card - tried_by_its_test == tried
     assert all(f"({name})" in index for name in found)
