@@ -6,9 +6,12 @@ import asyncio
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.by import By
 
 from voiceloop import presets
 from voiceloop.transports.web import create_app, serve
@@ -16,11 +19,12 @@ from voiceloop.transports.web import create_app, serve
 from .conftest import Page
 
 
-@pytest.fixture
-def address() -> Iterator[str]:
+@contextmanager
+def served(**options: Any) -> Iterator[str]:
+    """The address of voiceloop's own server, which runs in a thread."""
     told: queue.Queue[str] = queue.Queue()
     loop = asyncio.new_event_loop()
-    serving = loop.create_task(serve(create_app([presets.local()]), port=0, on_ready=told.put))
+    serving = loop.create_task(serve(create_app([presets.local()], **options), port=0, on_ready=told.put))
 
     def run() -> None:
         with pytest.raises(asyncio.CancelledError):
@@ -29,9 +33,17 @@ def address() -> Iterator[str]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield told.get(timeout=20)
-    loop.call_soon_threadsafe(serving.cancel)
-    thread.join(20)
+    try:
+        yield told.get(timeout=20)
+    finally:
+        loop.call_soon_threadsafe(serving.cancel)
+        thread.join(20)
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with served() as url:
+        yield url
 
 
 def test_the_offline_assistant_greets_answers_and_is_told_apart_from_a_language_model(
@@ -54,3 +66,21 @@ def test_the_offline_assistant_greets_answers_and_is_told_apart_from_a_language_
     page.wait(lambda: page.text("#status") == "Not connected", "the end")
     assert page.run("return voiceloop.sound") is None
     assert [line["message"] for line in page.browser.get_log("browser")] == []
+
+
+def test_a_server_with_a_secret_asks_for_it(quiet_browser: webdriver.Chrome) -> None:
+    with served(secret="open sesame, please") as url:
+        page = Page(quiet_browser, url)
+        page.click("#connect")
+        page.wait(lambda: "password" in page.text("#banner"), "the message")
+        page.click("#banner .actions button")
+        page.browser.find_element(By.ID, "server-secret").send_keys("not this one")
+        page.click("#password button")
+        page.wait(lambda: "does not take this password" in page.text("#banner"), "the message")
+        page.click("#open-settings")
+        page.browser.find_element(By.ID, "server-secret").send_keys("open sesame, please")
+        page.click("#password button")
+        page.wait(lambda: page.text("#status") == "Connected", "the connection")
+        assert "sesame" not in page.run(
+            "return JSON.stringify([localStorage, sessionStorage, voiceloop.log.entries])"
+        )

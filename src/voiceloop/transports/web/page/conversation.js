@@ -75,7 +75,11 @@ export class Conversation extends EventTarget {
     if (this.sound) this.link.restart();
   }
 
-  restart() { if (this.sound) this.link.restart(); }
+  /** Go on with other settings; in a click, also after a failure. */
+  restart() {
+    if (this.sound) this.link.restart();
+    else if (this.link.failed) this.connect();
+  }
 
   type(text) {
     if (!this.link.send({ type: "text", text })) return false;

@@ -70,7 +70,8 @@ export class Link extends EventTarget {
     try {
       url = await this.address();
     } catch (error) {
-      return this.close(error.message);
+      if (error instanceof TypeError) return this.lost({ code: 1006, reason: "" }); // fetch: nobody there
+      return this.become("closed", error.message, { failed: true, code: "unauthorized" });
     }
     if (this.state !== "connecting" || this.socket) return;
     const socket = new WebSocket(url);
@@ -99,8 +100,10 @@ export class Link extends EventTarget {
   ready(message) {
     this.conversation = message.conversation;
     this.tries = 0;
-    this.timers.ping = setInterval(() => this.send({ type: "ping", n: Math.round(performance.now()) }), PING);
     this.become("ready");
+    const ping = () => this.send({ type: "ping", n: Math.floor(performance.now()) });
+    this.timers.ping = setInterval(ping, PING);
+    ping();
   }
 
   /** The socket is gone, by whichever side. */
@@ -126,6 +129,7 @@ export class Link extends EventTarget {
 
   become(state, text = "", more = {}) {
     this.state = state;
+    this.failed = more.failed ?? false;
     this.dispatchEvent(new CustomEvent("state", { detail: { state, text, ...more } }));
   }
 }
