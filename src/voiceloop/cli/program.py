@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import voiceloop
+from voiceloop.cli.environment import load
 from voiceloop.errors import BadInput, MissingExtra, VoiceloopError
 
 _COMMANDS = {
@@ -38,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
+        load(Path.cwd(), os.environ)
         code: int = import_module(f"voiceloop.cli.{args.command}").run(args)
         sys.stdout.flush()
     except VoiceloopError as error:
