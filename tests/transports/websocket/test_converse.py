@@ -198,6 +198,18 @@ async def test_what_the_session_refuses_ends_nothing() -> None:
         await call.pipe.told("TurnEnded")
 
 
+async def test_what_one_connection_may_leave_in_memory_is_bounded() -> None:
+    async with conversing(model(replies=["Yes."]), limits=SocketLimits(kept=6)) as call:
+        picture = {"media_type": "image/png", "data": "aGVsbG8="}
+        for text in ("a", "b"):
+            call.pipe.put({"type": "text", "text": text, "images": [picture], "reply": False})
+        refused = await call.pipe.told("answer")
+        assert (refused["to"], refused["outcome"]) == ("text", "refused")
+        call.pipe.put({"type": "ping", "n": 1})
+        await call.pipe.told("pong")
+    assert len(call.pipe.of("answer")) == 1
+
+
 # ---------------------------------------------------------------- ends
 
 
@@ -270,6 +282,13 @@ async def test_a_flood_of_messages_ends_it() -> None:
     async with conversing(model()) as call:
         for _ in range(2000):
             call.pipe.put({"type": "interrupt"})
+        assert (await call.end()).code == "too-fast"
+
+
+async def test_a_flood_of_bytes_ends_it() -> None:
+    async with conversing(model(replies=["Yes."] * 20)) as call:
+        for _ in range(20):
+            call.pipe.put(" " * 1_000_000 + '{"type":"interrupt"}')
         assert (await call.end()).code == "too-fast"
 
 

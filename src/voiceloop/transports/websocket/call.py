@@ -116,6 +116,7 @@ class _Call:
     mode: msg.Mode = field(init=False)
     _ended_input: bool = field(default=False, init=False)
     _dead: int = field(default=-1, init=False)
+    _kept: int = field(default=0, init=False)
     _lanes: int = field(default=2, init=False)
     _real_time: Bucket = field(init=False)
     _asks: MemoryObjectSendStream[_Ask] = field(init=False)
@@ -250,6 +251,10 @@ class _Call:
     async def _type(self, message: msg.Text) -> None:
         if self.mode == "voice":
             await self._answer("text", "refused", 'The mode is "voice": no text is taken.')
+            return
+        self._kept += len(message.text) + sum(len(image.data) for image in message.images)
+        if self._kept > self.line.limits.kept:
+            await self._answer("text", "refused", "This conversation holds as many pictures and words as it may.")
             return
         try:
             await self.session.send_text(message.text, images=message.images, reply=message.reply)

@@ -14,8 +14,9 @@ class SocketLimits:
 
     ``start``: until it says what it wants. ``silent``: without any message, not even a ping. ``send``: for one
     message to be taken by the client's network. ``text``: the size of a JSON message (pictures make them large).
-    ``frame``: the size of a binary one. ``rate``: messages a second, on average. ``ahead``: how far messages and
-    audio may run ahead of that, and of real time. ``asks``: changes of settings that may wait for their answer.
+    ``frame``: the size of a binary one. ``rate``: messages a second, and ``volume``: bytes a second, on average.
+    ``ahead``: how far messages and audio may run ahead of that, and of real time. ``asks``: changes of settings that
+    may wait for their answer. ``kept``: what is typed and shown in one connection, as the conversation keeps it.
     """
 
     start: float = 10.0
@@ -24,8 +25,10 @@ class SocketLimits:
     text: int = 1_500_000
     frame: int = 65_536
     rate: float = 120.0
+    volume: float = 1_000_000.0
     ahead: float = 10.0
     asks: int = 8
+    kept: int = 32_000_000
 
     def __attrs_post_init__(self) -> None:
         for name, value in attrs.asdict(self).items():

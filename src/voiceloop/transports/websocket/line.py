@@ -40,6 +40,7 @@ class Line:
         self._socket = socket
         self._sending = anyio.Lock()
         self._messages = Bucket(limits.rate, limits.rate * limits.ahead)
+        self._bytes = Bucket(limits.volume, limits.volume * limits.ahead)
 
     async def receive(self, within: float | None = None) -> bytes | str | None:
         """The next message, or None once the client is gone. Raises Refusal: silent, too large, too fast."""
@@ -54,6 +55,8 @@ class Line:
             raise Refusal("too-large", f"a message is larger than {most} bytes")
         if not self._messages.take(1, clock.now()):
             raise Refusal("too-fast", f"more than {self.limits.rate:g} messages a second")
+        if not self._bytes.take(len(data), clock.now()):
+            raise Refusal("too-fast", f"more than {self.limits.volume:g} bytes a second")
         return data
 
     async def send(self, data: bytes | str, *, still: Callable[[], bool] = lambda: True) -> None:
