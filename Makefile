@@ -35,6 +35,9 @@ docs: $(VENV)/.docs ## build the documentation into site/
 bench: $(VENV)/.test ## run the benchmarks, twelve minutes; ARGS go to them, such as "--quick sessions"
 	@cd tests/benchmarks && "$(abspath $(PY))" run.py $(ARGS)
 
+soak: $(VENV)/.test ## hold a call on Nova Sonic over real sockets; ARGS: for how many minutes, 5 unless told
+	@VOICELOOP_SOAK=$(or $(ARGS),5) $(PY) -m pytest -q -s tests/aws/nova/test_nova_soak.py
+
 clean: ## remove the virtual environment and everything built
 	@rm -rf $(VENV) .interop site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache voiceloop-demo
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

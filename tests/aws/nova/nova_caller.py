@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Literal, TypeAlias
 
 import anyio
@@ -22,6 +23,7 @@ from voiceloop.interfaces import (
     ModelCut,
     ModelToolCall,
     Pause,
+    Renewed,
     ReplyAudio,
     ReplyEnded,
     ReplyStarted,
@@ -58,19 +60,20 @@ class Act:
 class Caller:
     """Talks at the pace of time; brings tool results ``tools_s`` after their calls, one after another in turn.
 
-    ``detector``: the session tells when the user speaks. ``patient``: they type when no reply is being made.
+    ``detector``: the session tells when the user speaks. ``tail``: how long they stay in the end.
     """
 
     held: Held
     tools_s: Sequence[float]
     detector: bool = True
-    patient: bool = False
     frame_ms: int = 100
+    tail: float = 12.0
     failure: Exception | None = None
     _link: Link | None = None
     _history: list[tuple[str, str, int]] = field(factory=list)
     _kept: set[str] = field(factory=set)
     _open: int = 0
+    _came: float = 0.0
     _looking: int = 0
 
     def context(self, resources: Resources) -> LinkContext:
@@ -84,18 +87,25 @@ class Caller:
 
     async def call(self, link: Link, acts: Sequence[Act]) -> None:
         """Do ``acts`` over ``link``, then wait until all was answered."""
+        async with self.calling(link):
+            for act in acts:
+                await self.do(act)
+
+    @asynccontextmanager
+    async def calling(self, link: Link) -> AsyncIterator[None]:
+        """Listen to ``link``; at the end wait until all was answered."""
         self._link = link
         async with anyio.create_task_group() as helpers:
             helpers.start_soon(self._read, helpers)
-            for act in acts:
-                await self._act(act)
-            await self._act(Act("answered", 12.0))
+            yield
+            await self.do(Act("answered", self.tail))
             await anyio.sleep(1.0)
             helpers.cancel_scope.cancel()
 
     # ------------------------------------------------------------ speaking
 
-    async def _act(self, act: Act) -> None:
+    async def do(self, act: Act) -> None:
+        """Do it."""
         match act.name:
             case "say":
                 await self._say(act.amount)
@@ -104,7 +114,9 @@ class Caller:
                 await self._listen(lambda: len(self.held.replies) > replies or self._speaks, 3.0)
                 await self._say(act.amount)
             case "type":
-                await self._listen(lambda: not (self.patient and self._speaks), 10.0)
+                await self._listen(
+                    lambda: clock.now() > self._came + 0.8, 15.0
+                )  # else it may be taken for a part of that
                 number = 1000 + len(self.held.typed)
                 self.held.typed.append(number)
                 self._remember("user", f"t{number}")
@@ -133,6 +145,11 @@ class Caller:
     def _speaks(self) -> bool:
         said = self.held.replies.get(self._open)
         return said is not None and bool(said.pcm) and not said.whole
+
+    @property
+    def _told_just_now(self) -> bool:
+        """Whether a reply may still be written: nothing would tell its last words from the answer to a newer text."""
+        return clock.now() < self._came + 0.8
 
     async def _say(self, ms: float) -> None:
         number = len(self.held.words) + 1
@@ -189,6 +206,8 @@ class Caller:
 
     def _take(self, event: LinkEvent) -> None:
         replies = self.held.replies
+        if isinstance(event, ReplyStarted | ReplyTextDelta | ReplyAudio | ModelToolCall):
+            self._came = clock.now()
         match event:
             case Final(item, text):
                 self.held.heard[item] = text
@@ -206,6 +225,8 @@ class Caller:
                 replies[reply].whole = False
                 if not replies[reply].pcm:
                     self._history = [entry for entry in self._history if entry[2] != reply]
+            case Renewed(cut):
+                self.held.cuts.append(cut)
             case ReplyEnded(reply):
                 replies[reply].whole = True
             case _:
@@ -217,6 +238,7 @@ class Caller:
         self.held.calls.append((int(call.arguments["number"]), result))
         self._looking += 1
         await anyio.sleep(self.tools_s[len(self.held.calls) % len(self.tools_s)])
+        await anyio.sleep_until(self._came + 0.8)
         self._remember("user", f"(The tool look answered: {result})")
         await self._send(ToolResult(call.connection, call.call, call.name, result))
         self._looking -= 1

@@ -132,21 +132,21 @@ class MarkedVoice(Synthesizer):
 
         yield speech()
 
-    def take(self, pcm: bytes) -> Iterator[tuple[str, float]]:
-        """The clauses that ``pcm`` is made of, with how much of each; they are not to be found again.
+    def take(self, pcm: bytes, text: str) -> Iterator[tuple[str, float]]:
+        """The clauses of ``text`` that ``pcm`` is made of, with how much of each; they are not to be found again.
 
         Raises AssertionError for a sample that is none of them, or is out of its place.
         """
         while pcm:
-            clause, whole = self._begins(pcm)
+            clause, whole = self._begins(pcm, text)
             clause.taken = True
             yield clause.text, min(1.0, len(pcm) / len(whole))
-            pcm = pcm[len(whole) :]
+            pcm, text = pcm[len(whole) :], text[len(clause.text) :].lstrip()
 
-    def _begins(self, pcm: bytes) -> tuple[_Clause, bytes]:
+    def _begins(self, pcm: bytes, text: str) -> tuple[_Clause, bytes]:
         mark = int.from_bytes(pcm[:2], "little") - 1
         for clause in self.clauses:
-            if clause.first % _ROUND == mark and not clause.taken:
+            if clause.first % _ROUND == mark and text.startswith(clause.text) and not clause.taken:
                 whole = self._pcm(clause)
                 if pcm[: len(whole)] == whole[: len(pcm)]:
                     return clause, whole
@@ -163,8 +163,8 @@ def answer(request: ReasonerRequest) -> list[ToolCall] | str:
     """Says back the last word that was said or typed. For w3 and w8 it calls a tool, unless that has
     answered; to w7 and w14 it says more."""
     text = request.messages[-1].text
-    words = _WORD.findall(text)
-    if not words or "answered:" in text:
+    words = _WORD.findall(text.rpartition("answered:")[2])
+    if not words:
         return "All right."
     number = int(words[-1][1:])
     if words[-1][0] == "w" and number % 5 == 3:
@@ -196,7 +196,7 @@ class Held:
     """A call that was held. ``sent``: all input, in which word ``number`` lies from sample ``words[number]`` on.
 
     ``heard``: the final transcript of each utterance. ``calls``: the number each tool call was made with, and the
-    result it got. ``rough``: connections broke.
+    result it got. ``cuts``: from where on each connection was to get the input. ``rough``: connections broke.
     """
 
     voice: MarkedVoice
@@ -206,20 +206,21 @@ class Held:
     heard: dict[object, str] = field(factory=dict)
     replies: dict[int, Said] = field(factory=dict)
     calls: list[tuple[int, str]] = field(factory=list)
+    cuts: list[int] = field(factory=lambda: [0])
     rough: bool = False
 
     def laws(self, connections: Sequence[NovaConnection]) -> list[str]:
         """What is lost, doubled or out of order; empty when all is well.
 
-        1. Each connection gets one stretch of the input, sample for sample: it begins not before the one before, and
-           not after its end; the last ends with the input, or is waited for at its end.
+        1. Each connection gets one stretch of the input, sample for sample, from its cut on: no cut lies before an
+           earlier one, or after what was sent; the last ends with the input, unless connections broke at the end.
         2. Each word is heard once, in order, and is whole on a connection that answered it.
         3. Each word and each typed text has one reply that speaks, or one tool call.
         4. The audio of replies is that of clauses of their text, each in its order and once; of a reply that is said
            to be complete it is all, unless connections broke.
         5. Each result of a tool is told once; it is in a history if no connection lived to be told.
         """
-        stretches, wrong = _stretches(bytes(self.sent), connections, RATE * 4 if self.rough else 0)
+        stretches, wrong = self._stretches(connections)
         return [
             *wrong,
             *self._heard_once(stretches, connections),
@@ -227,6 +228,24 @@ class Held:
             *self._whole_audio(),
             *self._results_once(connections),
         ]
+
+    def _stretches(self, connections: Iterable[NovaConnection]) -> tuple[dict[int, range], list[str]]:
+        """What each connection got, in samples of the input, and what is wrong with it."""
+        placed: dict[int, range] = {}
+        cuts, end = list(self.cuts), 0
+        for connection in connections:
+            values = np.frombuffer(connection.audio.pcm, "<i2")
+            pcm = values[values != 0].tobytes()
+            if not pcm:
+                continue
+            while cuts and self.sent[2 * cuts[0] : 2 * cuts[0] + len(pcm)] != pcm:
+                del cuts[0]  # of a connection that got nothing
+            if not cuts or cuts[0] > end:
+                return placed, [f"connection {connection.number} got no stretch that begins at {end} or before"]
+            placed[connection.number] = range(cuts[0], cuts[0] + len(pcm) // 2)
+            end = max(end, cuts.pop(0) + len(pcm) // 2)
+        short, waits = len(self.sent) // 2 - end, 8 * RATE if self.rough else 0
+        return placed, [] if 0 <= short <= waits else [f"the input ends at {len(self.sent) // 2}, {end} were taken"]
 
     def _heard_once(self, stretches: dict[int, range], connections: Sequence[NovaConnection]) -> Iterator[str]:
         heard = [word for text in self.heard.values() for word in text.split()]
@@ -256,7 +275,7 @@ class Held:
     def _whole_audio(self) -> Iterator[str]:
         for number, said in self.replies.items():
             try:
-                clauses = list(self.voice.take(bytes(said.pcm)))
+                clauses = list(self.voice.take(bytes(said.pcm), said.text))
             except AssertionError as unknown:
                 yield f"reply {number}: {unknown}"
                 continue
@@ -275,30 +294,3 @@ class Held:
             times = sum(result in text for text in told)
             if times > 1 or (times == 0 and not any(result in line for line in histories)):
                 yield f"{result!r} was told {times} times"
-
-
-def _stretches(sent: bytes, connections: Iterable[NovaConnection], waits: int) -> tuple[dict[int, range], list[str]]:
-    """What each connection got of ``sent``, in samples, and what is wrong with it; so much may wait at the end."""
-    placed: dict[int, range] = {}
-    start = end = 0
-    for connection in connections:
-        values = np.frombuffer(connection.audio.pcm, "<i2")
-        pcm = values[values != 0].tobytes()
-        if not pcm:
-            continue
-        at = _last_place(sent, pcm, start, end)
-        if at is None:
-            return placed, [f"connection {connection.number} got no stretch that begins from {start} to {end}"]
-        start, end = at, max(end, at + len(pcm) // 2)
-        placed[connection.number] = range(at, at + len(pcm) // 2)
-    short = len(sent) // 2 - end
-    return placed, [] if 0 <= short <= waits else [f"the input ends at {len(sent) // 2}, {end} were taken"]
-
-
-def _last_place(sent: bytes, pcm: bytes, first: int, last: int) -> int | None:
-    upto = 2 * last + len(pcm)
-    while (at := sent.rfind(pcm, 2 * first, upto)) % 2:
-        if at < 0:
-            return None
-        upto = at + len(pcm) - 1
-    return at // 2

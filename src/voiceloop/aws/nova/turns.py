@@ -47,7 +47,7 @@ from voiceloop.interfaces import (
 
 _SUPERSEDED = 0.7
 """A block this long after typed text and whatever came last belongs to the answer, even if nothing ended the reply
-that was being made, in s."""
+that was being made, in s. Of a reply that waits for tools no more is to come: then the text may be newer."""
 
 _PLAYING_SLACK = 3.0
 """How much later than reckoned a reply may still be playing: pauses and the player's buffer, in s."""
@@ -218,8 +218,8 @@ class Turns:
         """The reply that something new belongs to (None: it is ignored), and what follows if it begins with that."""
         reply = self.reply
         if reply is not None and reply.open:
-            superseded = self._asked and now - max(self._asked[0][1], reply.changed) > _SUPERSEDED
-            if not superseded:
+            waits = reply.changed if reply.tools or not self._asked else max(self._asked[0][1], reply.changed)
+            if not self._asked or now - waits <= _SUPERSEDED:
                 reply.changed, reply.awaits = now, False
                 return reply, []
             reply.open = False
