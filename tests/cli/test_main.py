@@ -124,7 +124,7 @@ def test_ctrl_c_ends_it_cleanly_and_keeps_what_was_recorded(tmp_path: Path) -> N
     title, first = process.stdout.readline(), process.stdout.readline()
     # as a terminal does: to all processes of the group
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert process.returncode == 130
     assert title.startswith("A simulated caller")
     assert "book a room" in first
