@@ -17,7 +17,8 @@ demo: $(VENV)/.demo ## hold a conversation offline and write its report; ARGS go
 	@$(VENV)/bin/voiceloop demo $(ARGS)
 
 test: $(VENV)/.test ## run the test suite; ARGS go to pytest
-	@$(PY) -m pytest -q -n auto --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -q -n auto --dist loadfile -m "not real_time" $(ARGS) || test $$? -eq 5
+	@$(PY) -m pytest -q -m real_time $(ARGS) || test $$? -eq 5
 
 interop: $(VENV)/.test ## hold turns with SDKs and frameworks of others against the emulator (Python 3.12); ARGS name some
 	@$(PY) tests/interop/run.py $(ARGS)

@@ -24,12 +24,11 @@ def clips() -> Path:
     return folder
 
 
-_ENGINES = ("cli", "docs", "local", "transports", "test_examples.py", "test_readme.py")
+# On a machine with all cores busy these would measure the machine.
+_REAL_TIME = ("cli", "docs", "local", "transports", "test_examples.py", "test_readme.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file stay together, and those that use engines, browsers or real time share one worker: two of them
-    at once would starve each other on a small machine."""
     for item in items:
-        part = item.path.relative_to(_ROOT / "tests").parts[0]
-        item.add_marker(pytest.mark.xdist_group("engines" if part in _ENGINES else str(item.path)))
+        if item.path.relative_to(_ROOT / "tests").parts[0] in _REAL_TIME:
+            item.add_marker(pytest.mark.real_time)
