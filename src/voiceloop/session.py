@@ -134,7 +134,7 @@ class Session:
                     eager=eager,
                     model_decides=capabilities.owns_turns,
                     only_suspects=capabilities.owns_turns and not capabilities.can_cut,
-                    flushes=capabilities.can_flush,
+                    flushes=capabilities.can_flush or (turns == "manual" and capabilities.can_finish),
                 ),
                 voice=Voice(
                     source=capabilities.output,

@@ -51,6 +51,7 @@ class Cascade(SpeechModel):
             input=self.recognizer.capabilities.input,
             output=self.synthesizer.capabilities.output,
             can_flush=self.recognizer.capabilities.can_flush,
+            can_finish=self.recognizer.capabilities.can_finish,
             marks=self.synthesizer.capabilities.marks,
             history=self.reasoner.capabilities.history,
         )

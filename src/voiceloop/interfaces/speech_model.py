@@ -26,8 +26,9 @@ class ModelCapabilities:
     ``says``: can speak given words (:class:`Say`). ``owns_turns``: decides by itself when the user's turn is over and
     when it is interrupted. ``can_cut``: a reply can be cut off; where it cannot and the model owns its turns, local
     voice activity may only suspect. ``text_input``: takes typed text. ``can_flush``: :class:`Pause` brings a Final at
-    once. ``marks``: kinds of marks its replies carry. ``renews``: settings whose change needs a new connection, so
-    that an Update of them holds from the next :class:`Renewed` on.
+    once. ``can_finish``: it does soon, when no more audio comes. ``marks``: kinds of marks its replies carry.
+    ``renews``: settings whose change needs a new connection, so that an Update of them holds from the next
+    :class:`Renewed` on.
     """
 
     input: AudioFormat = PCM16_16K
@@ -40,6 +41,7 @@ class ModelCapabilities:
     marks: frozenset[MarkKind] = frozenset()
     renews: frozenset[str] = frozenset()
     history: HistoryLimits = HistoryLimits()
+    can_finish: bool = False
 
 
 @frozen

@@ -12,7 +12,7 @@ from voiceloop import Cascade, Limits, Pool, Session, clock
 from voiceloop.audio import MULAW_8K, PCM16_8K, PCM16_16K, PCM16_48K, AudioFormat, convert, read_wav
 from voiceloop.aws import Transcribe
 from voiceloop.errors import ProviderRefused
-from voiceloop.events import Transcript
+from voiceloop.events import Event, Transcript, TranscriptRevised, TurnStarted
 from voiceloop.interfaces import Final, ListenConfig, Listening, Partial
 from voiceloop.testing.aws import Backing, Emulator, Fault
 from voiceloop.testing.conformance import check_recognizer
@@ -107,6 +107,58 @@ async def test_a_session_over_it_hears_and_times_what_the_caller_said() -> None:
                 if len(said) == 2:
                     break
     assert said == HEARD
+
+
+async def held(aws: Emulator, pcm: bytes, *, memory: bool) -> tuple[list[Event], float]:
+    """A session in which the button is let go with the last sample; its events until the reply, and how many seconds
+    that took to begin."""
+    model = Cascade(Transcribe(account=aws.account(memory=memory)), ScriptedReasoner(["Yes."]), ScriptedSynthesizer())
+    seen: list[Event] = []
+    async with Session(model, turns="manual") as session, anyio.create_task_group() as group:
+
+        async def read() -> None:
+            async for event in session:
+                seen.append(event)  # noqa: PERF401 - it is looked at meanwhile
+
+        group.start_soon(read)
+        for at in range(0, len(pcm), 640):
+            await session.send_audio(pcm[at : at + 640])
+            await anyio.sleep(0.02)
+        released = clock.now()
+        await session.end_turn()
+        with anyio.fail_after(10):
+            while not any(isinstance(event, TurnStarted) for event in seen):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        took = clock.now() - released
+        await anyio.sleep(2)
+        group.cancel_scope.cancel()
+    return seen, took
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("ms", range(850, 1450, 100))
+async def test_a_button_let_go_with_the_last_word_loses_none(ms: int) -> None:
+    """However long before the release the last partial came."""
+    said = "book a room for two"
+    async with Emulator(Backing.scripted([said])) as aws:
+        seen, took = await held(aws, tone(ms), memory=True)
+    assert [event.text for event in seen if isinstance(event, Transcript) and event.final] == [said]
+    assert not any(isinstance(event, TranscriptRevised) for event in seen)
+    assert sum(isinstance(event, TurnStarted) for event in seen) == 1
+    assert took < 0.5
+
+
+async def test_a_person_s_words_are_whole_though_the_clip_ends_with_the_last_one(clips: Path) -> None:
+    recorded, pcm = read_wav(clips / "ps_goforward.wav")
+    audio = convert(pcm, recorded, PCM16_16K)
+    async with Emulator(Backing.offline()) as aws:
+        async with Pool() as pool, Transcribe(account=aws.account(), pace=None).open(ListenConfig(pool)) as listening:
+            heard = await hear(listening, audio + silence(1500), 1, pace=8)
+        end = PCM16_16K.bytes_of(PCM16_16K.samples_in(heard[-1].words[-1].end_ms))
+        seen, _ = await held(aws, audio[:end], memory=False)
+    [said] = [event.text for event in seen if isinstance(event, Transcript) and event.final]
+    assert said.lower().startswith("go forward ten meter")
+    assert not any(isinstance(event, TranscriptRevised) for event in seen)
 
 
 @pytest.mark.virtual_time

@@ -163,6 +163,7 @@ def test_it_takes_one_second_of_16_khz_by_default_and_says_what_else() -> None:
     assert Transcribe().capabilities.input == PCM16_16K
     assert Transcribe(input=MULAW_8K).capabilities.input == MULAW_8K
     assert not Transcribe().capabilities.can_flush
+    assert Transcribe().capabilities.can_finish
     assert Transcribe("fr-FR").spoken_language == "fr-FR"
     assert Transcribe() == Transcribe()
     assert "PII" not in repr(Transcribe())

@@ -158,6 +158,42 @@ async def test_a_final_comes_although_audio_stops_with_the_last_word() -> None:
     assert c.texts == ["w1 w2 w3."]
 
 
+async def test_the_final_comes_at_once_when_audio_stops_at_the_end_of_a_turn() -> None:
+    async with call() as c:
+        await c.say(speech([utterance(3)], pause_ms=0)[:-1600])
+        await c.listening.flush(end_of_turn=False)
+        await c.until(lambda: c.finals, 0.3)
+        await anyio.sleep(10)
+        await c.say(speech([utterance(3)], pause_ms=0))
+        await c.listening.flush(end_of_turn=False)
+        await c.until(lambda: len(c.finals) == 2, 0.3)
+    assert c.texts == ["w1 w2 w3."] * 2
+    assert c.words[3][1] == pytest.approx(c.words[2][2], abs=50), "silence that is sent shifts no word"
+
+
+async def test_a_pause_with_audio_gets_no_silence_put_in() -> None:
+    pcm = speech([utterance(3)] * 2)
+    async with call() as c:
+        await c.say(pcm[:32_000], size=8000)  # in pieces that take longer than the release of a button
+        await c.listening.flush(end_of_turn=False)
+        await c.say(pcm[32_000:], size=8000)
+        await c.until(lambda: len(c.finals) == 2)
+    assert b"".join(c.connection.chunks)[: len(pcm)] == pcm
+
+
+async def test_silence_at_the_ends_of_turns_stays_close_to_the_clock() -> None:
+    async with call() as c:
+        began = clock.now()
+        for _ in range(20):
+            await c.say(speech([utterance(2)], pause_ms=0))
+            await c.listening.flush(end_of_turn=True)
+            await anyio.sleep(0.3)
+        sent = 0.0
+        for chunk, at in zip(c.connection.chunks, c.connection.at, strict=True):
+            sent += len(chunk) / 32_000
+            assert sent <= at - began + 1.2
+
+
 async def test_a_stream_without_any_audio_stays_open() -> None:
     async with call() as c:
         await anyio.sleep(600)

@@ -5,6 +5,8 @@ Pure: no I/O, and every time is given.
 
 from __future__ import annotations
 
+import math
+
 from attrs import define, field, frozen
 
 from voiceloop.audio import AudioFormat
@@ -22,6 +24,17 @@ _OPENING, _REOPENING = Backoff(attempts=5), Backoff(most=2.0, attempts=1000)
 _RENEWALS = 2  # connections with credentials that the service then calls expired
 _OUTAGE = 25.0  # s without a word from the service, after which a stream that stood is given up: audio is kept for 30
 _PROVEN, _PROVEN_IN_SILENCE = 30.0, 1.0  # s after which a connection counts as one that worked
+
+# Silence in real time brings the final of what was said. A stream ends 15 s after the last audio, in the service's
+# own words then.
+_LET_GO = 0.2  # s without audio before silence is sent, when the user paused
+_PAUSE = 1.0  # the same in the midst of speech
+_PIECES = 1.5  # pieces of audio that may be late by so much of their length
+_AHEAD = 1.0  # s by which silence may run ahead of the clock when somebody waits for a final
+_FINISH_MS, _FINISH_MOST_MS = 2000.0, 10_000.0  # of such silence, and as long as a segment is unfinished
+_KEEP_ALIVE = 5.0  # s from then on
+SILENCE_MS = 100.0
+"""How much silence goes in one message."""
 
 _LOUD = -45.0  # dBFS: speech, for a service that says nothing at all
 _PATIENCE_MS, _LONGEST_PATIENCE_MS = 5000.0, 160_000.0  # of loud audio
@@ -45,6 +58,43 @@ class Age:
     def over(self, now: float, *, quiet: bool) -> bool:
         """Whether it is time. ``quiet``: no segment of speech would be torn."""
         return now >= (self.old if quiet else self.too_old)
+
+
+@define(eq=False)
+class Lull:
+    """For how long to wait for audio before silence is sent in its place.
+
+    When the user paused and no more audio comes (a button was let go), silence goes out at once, as far ahead of the
+    clock as audio may be, so that the final of the last words comes soon.
+    """
+
+    _piece: float = field(default=0.0, init=False)  # s of audio that were given at once
+    _paused: bool = field(default=False, init=False)
+    _silent_ms: float = field(default=math.inf, init=False)  # sent since the last audio
+    _until: float = field(default=-math.inf, init=False)  # the time on the clock to which all that was sent reaches
+
+    def given(self, ms: float) -> None:
+        """Audio came in one piece."""
+        self._piece = ms / 1000
+        self._paused = self._paused and not self._silent_ms
+
+    def paused(self) -> None:
+        """The user paused, in what was given so far."""
+        self._paused = True
+
+    def sent(self, ms: float, now: float, *, silence: bool) -> None:
+        """Audio or silence went out at ``now``."""
+        self._silent_ms = self._silent_ms + ms if silence else 0.0
+        self._until = max(self._until + ms / 1000, now)
+
+    def patience(self, now: float, *, unfinished: bool) -> float:
+        """Seconds from the last message on. ``unfinished``: a segment awaits its final."""
+        if self._silent_ms >= (_FINISH_MOST_MS if unfinished else _FINISH_MS):
+            return _KEEP_ALIVE
+        if not self._silent_ms:
+            return min(_PAUSE, max(_LET_GO, _PIECES * self._piece)) if self._paused else _PAUSE
+        real_time = SILENCE_MS / 1000
+        return min(real_time, max(0.0, self._until - now - _AHEAD)) if self._paused else real_time
 
 
 @define(eq=False)

@@ -67,7 +67,7 @@ class Transcribe(Recognizer):
 
     @capabilities.default
     def _capabilities(self) -> RecognizerCapabilities:
-        return RecognizerCapabilities(input=self.input, can_flush=False, word_times=True)
+        return RecognizerCapabilities(input=self.input, can_finish=True, word_times=True)
 
     def __attrs_post_init__(self) -> None:
         check(self)
@@ -86,8 +86,8 @@ class Transcribe(Recognizer):
         BadInput for an account without a region, or when ``config`` names a language and one is to be identified.
 
         A stream that drops, or whose connection grows old, goes on over a new connection: word times go on, and
-        every final comes once. Silence is sent while no audio comes. ``send_audio`` waits when audio comes faster
-        than ``pace`` allows.
+        every final comes once. Silence is sent while no audio comes, and at once when ``flush`` told that the user
+        paused: their last words become final soon. ``send_audio`` waits when audio comes faster than ``pace`` allows.
         """
         recognizer = self if config.language is None else evolve(self, language=config.language)
         return open_stream(recognizer, config.resources)

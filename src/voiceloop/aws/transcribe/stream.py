@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ import anyio
 from voiceloop import clock
 from voiceloop.aws.account import Access
 from voiceloop.aws.transcribe.continuity import Hearing
-from voiceloop.aws.transcribe.keeping import Age, Attention, Deaf, Persistence
+from voiceloop.aws.transcribe.keeping import SILENCE_MS, Age, Attention, Deaf, Lull, Persistence
 from voiceloop.aws.transcribe.outbox import Outbox
 from voiceloop.aws.transcribe.results import read
 from voiceloop.aws.transcribe.sending import RING_MS, Pace, Sending
@@ -33,12 +32,6 @@ _AUDIO = {":message-type": "event", ":event-type": "AudioEvent", ":content-type"
 _DEADLINES = Deadlines(send=10.0)
 _RESPONSE = 10.0  # s until the service has accepted the request
 _GOODBYE = 0.5  # s to end a stream politely
-
-# A stream ends 15 s after the last audio, in the service's own words then.
-_KEEP_ALIVE = 5.0
-_PAUSE = 1.0  # s without audio, after which silence in real time brings the final of what was said
-_SILENCE_MS = 100.0
-_FINISH_MS, _FINISH_MOST_MS = 2000.0, 10_000.0  # of such silence, and as long as a segment is unfinished
 
 _PIECE_MS = 100.0  # audio is taken in pieces of that size when it must wait
 
@@ -67,6 +60,7 @@ class _Stream(Listening):
         self._pace = Pace(recognizer.pace)
         self._sending = Sending(recognizer.input)
         self._hearing = Hearing(self._sending, recognizer.spoken_language, finals_only=recognizer.pii == "redact")
+        self._lull = Lull()
         self._attention = Attention(recognizer.input)
         self._persistence = Persistence()
         self._out = Outbox()
@@ -77,7 +71,7 @@ class _Stream(Listening):
     async def send_audio(self, pcm: bytes) -> None:
         """Take audio; waits when it comes faster than the pace, or when 30 s of it wait for a connection."""
         audio = self._recognizer.input
-        audio.samples(pcm)
+        self._lull.given(audio.ms(audio.samples(pcm)))
         most = audio.bytes_of(audio.samples_in(_PIECE_MS))
         for at in range(0, len(pcm), most):
             piece = pcm[at : at + most]
@@ -95,6 +89,11 @@ class _Stream(Listening):
         while not self._out.closed and self._sending.waiting_ms + ms > RING_MS:
             self._room = anyio.Event()
             await self._room.wait()
+
+    async def flush(self, *, end_of_turn: bool) -> None:
+        """Have the final of the last words soon, if no more audio comes; see ``can_finish``."""
+        self._lull.paused()
+        self._filled.set()
 
     def __aiter__(self) -> AsyncIterator[RecognizerItem]:
         return self._out
@@ -154,29 +153,29 @@ class _Stream(Listening):
 
     async def _send(self, stream: EventStream, age: Age) -> None:
         """Send audio, and silence where there is none, until the connection is old."""
-        silent_ms = math.inf  # silence sent since the last audio
+        audio = self._recognizer.input
         while not age.over(clock.now(), quiet=not self._hearing.open):
-            patience = _patience(silent_ms, unfinished=self._hearing.open)
-            if pcm := self._sending.chunk() or await self._more(patience) or self._sending.chunk(rest=True):
-                silent_ms = 0.0
-            else:
-                pcm = self._sending.silence(_SILENCE_MS)
-                silent_ms += _SILENCE_MS
+            pcm = await self._next()
+            silence = not pcm
+            pcm = pcm or self._sending.silence(SILENCE_MS)
             await stream.send(Message(_AUDIO, pcm))
+            self._lull.sent(audio.ms(audio.samples(pcm)), clock.now(), silence=silence)
             self._room.set()
             if seconds := self._sending.report():
                 self._out.put(RecognizerUsage({"seconds": round(seconds, 3)}))
             self._attention.sent(pcm, clock.now())
 
-    async def _more(self, patience: float) -> bytes:
-        """The next whole chunk; empty when none came for ``patience`` seconds."""
-        with anyio.move_on_after(patience):
-            while True:
-                self._filled = anyio.Event()
+    async def _next(self) -> bytes:
+        """The next chunk of audio, a shorter one when no more comes in time; empty when there is none."""
+        since = clock.now()
+        while not (pcm := self._sending.chunk()):
+            self._filled = anyio.Event()
+            patience = self._lull.patience(since, unfinished=self._hearing.open)
+            with anyio.move_on_at(since + patience) as waiting:
                 await self._filled.wait()
-                if pcm := self._sending.chunk():
-                    return pcm
-        return b""
+            if waiting.cancelled_caught:
+                return self._sending.chunk(rest=True)
+        return pcm
 
     async def _receive(self, stream: EventStream) -> None:
         """Take what the service says until it ends the stream, which it must not."""
@@ -187,13 +186,6 @@ class _Stream(Listening):
                     self._persistence.works()
                     self._out.put(item)
         raise ProviderUnavailable("ended the stream", provider=PROVIDER, doing="listening", retryable=True)
-
-
-def _patience(silent_ms: float, *, unfinished: bool) -> float:
-    """For how many seconds to wait for audio before silence is sent."""
-    if silent_ms < (_FINISH_MOST_MS if unfinished else _FINISH_MS):
-        return _SILENCE_MS / 1000 if silent_ms else _PAUSE
-    return _KEEP_ALIVE
 
 
 async def _accepted(stream: EventStream) -> None:
