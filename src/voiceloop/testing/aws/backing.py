@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import field, frozen
 
-from voiceloop.errors import BadInput
+from voiceloop.errors import UnknownName
 from voiceloop.interfaces import Reasoner, Recognizer, Synthesizer, TurnDetector
+from voiceloop.testing.checks import number, of_kind
 
 if TYPE_CHECKING:
     from voiceloop.testing.scripted.reasoner import ScriptedReply
     from voiceloop.testing.scripted.recognizer import Utterance
+
+_LONGEST = 3600.0
+_PARTS = ("recognizer", "reasoner", "synthesizer", "turns", "punctuate")
 
 
 @frozen
@@ -25,7 +29,7 @@ class Backing:
     byte, where the synthesizer does not take longer. ``turns`` hears where speech begins and ends. ``punctuate``:
     Transcribe writes a capital and a full stop where the recognizer writes none.
 
-    Raises BadInput for negative times.
+    Raises BadInput for a part that is not of its kind, and for times below 0 or above an hour.
     """
 
     recognizer: Recognizer
@@ -42,11 +46,14 @@ class Backing:
 
         return EnergyTurns()
 
-    @first_token.validator
-    @polly_delay.validator
-    def _not_negative(self, attribute: Any, seconds: float) -> None:
-        if seconds < 0:
-            raise BadInput(f"{attribute.name}={seconds!r}: 0 or more seconds are allowed")
+    def __attrs_post_init__(self) -> None:
+        of_kind("recognizer", self.recognizer, Recognizer)
+        of_kind("reasoner", self.reasoner, Reasoner)
+        of_kind("synthesizer", self.synthesizer, Synthesizer)
+        of_kind("turns", self.turns, TurnDetector)
+        of_kind("punctuate", self.punctuate, bool)
+        for name in ("first_token", "polly_delay"):
+            number(name, getattr(self, name), most=_LONGEST)
 
     @classmethod
     def offline(
@@ -56,8 +63,11 @@ class Backing:
 
         ``attune``: the recognizer is told what the reasoner expects after each reply, which makes it much better, and
         is right for one conversation at a time; False where several go on at once. ``parts``: other arguments of the
-        class, in the place of these engines. Needs the extra ``local``.
+        class, in the place of these engines. Needs the extra ``local``. Raises UnknownName for other parts.
         """
+        for name in parts:
+            if name not in _PARTS:
+                raise UnknownName("part of a Backing", name, _PARTS)
         if not {"recognizer", "reasoner", "synthesizer"} <= set(parts):
             from voiceloop.local import EspeakSynthesizer, PocketSphinx, Rules
 
@@ -84,13 +94,16 @@ class Backing:
     ) -> Self:
         """Scripts: each stretch of loud audio is heard as the next of ``heard``, on every stream from the first; each
         request gets the next of ``replies``, from the first again after the last. Speech is any loud sound, such as
-        ``voiceloop.testing``'s tone. What is heard and said stands as it is written.
+        ``voiceloop.testing``'s tone. What is heard and said stands as it is written. Raises BadInput for what cannot
+        be a script.
         """
-        from voiceloop.testing.scripted.reasoner import ScriptedReasoner
-        from voiceloop.testing.scripted.recognizer import ScriptedRecognizer
+        from voiceloop.testing.scripted.reasoner import ScriptedReasoner, check_replies
+        from voiceloop.testing.scripted.recognizer import ScriptedRecognizer, check_utterances
         from voiceloop.testing.scripted.synthesizer import ScriptedSynthesizer
         from voiceloop.testing.scripted.turns import ScriptedTurns
 
+        check_utterances("heard", heard)
+        check_replies("replies", replies)
         return cls(
             ScriptedRecognizer(heard, 0.0, can_flush=True),
             ScriptedReasoner(replies, 0.0, 0.0, cycle=True),

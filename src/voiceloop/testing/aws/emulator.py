@@ -18,11 +18,13 @@ from voiceloop import clock
 from voiceloop.aws.account import Account, Keys
 from voiceloop.engine.pool import Pool
 from voiceloop.engine.supervisor import Supervisor
-from voiceloop.errors import BadInput, SessionClosed
+from voiceloop.errors import BadInput, SessionClosed, UnknownName
 from voiceloop.testing.aws.backing import Backing
 from voiceloop.testing.aws.faults import Fault, Faults
-from voiceloop.testing.aws.record import Call, Record
+from voiceloop.testing.aws.record import Call, Record, matches
 from voiceloop.testing.aws.settings import Settings, Timers
+from voiceloop.testing.aws.words import ACTIONS
+from voiceloop.testing.checks import number, of_kind, several, shown, whole
 
 if TYPE_CHECKING:
     from voiceloop.testing.aws.certificates import Certificates
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from voiceloop.testing.aws.stage import Services
 
 _CLOSE = 10.0
+_LONGEST_KEYS = 366 * 86_400.0
 
 
 class Emulator:
@@ -48,7 +51,8 @@ class Emulator:
 
     On virtual time (``voiceloop.testing.virtual_time``) no port is opened; use ``account(memory=True)``.
     Leaving it stops every stream and leaves no task, socket or file; an error inside a service is raised then.
-    Raises BadInput for values that make no sense; entering raises OSError when the port is taken.
+    Raises BadInput for values that make no sense, UnknownName for an action that no service here needs; entering
+    raises OSError when the port is taken.
     """
 
     def __init__(
@@ -62,13 +66,20 @@ class Emulator:
         port: int = 0,
         services: Services | None = None,
     ) -> None:
-        if not 0 <= port <= 65535:
-            raise BadInput(f"port={port}: 0 to 65535 is allowed")
-        self.backing = backing or Backing.offline()
+        if backing is not None:
+            of_kind(
+                "backing", backing, Backing, "Backing.scripted(...), or Backing(recognizer, reasoner, synthesizer)."
+            )
+        if settings is not None:
+            of_kind("settings", settings, Settings)
+        if services is not None and not callable(services):
+            raise BadInput(f"services={shown(services)}: a function of a Stage is needed")
+        whole("port", port, most=65535)
         self.timers = Timers(timers)
         self.settings = settings or Settings()
         self.faults = Faults.of(faults)
-        self._record = Record(set(denied))
+        self._record = Record(_patterns(denied, known=services is None))
+        self.backing = backing or Backing.offline()
         self._services = services
         self._port = port
         self._supervisor: Supervisor | None = None
@@ -159,7 +170,12 @@ class Emulator:
         raise BadInput("Nova Sonic is not among this emulator's services")
 
     def issue(self, seconds: float | None = None) -> Keys:
-        """More credentials: temporary ones, with a session token, that expire after ``seconds``; None: never."""
+        """More credentials: temporary ones, with a session token, that expire after ``seconds``; None: never.
+
+        Raises BadInput for less than nothing, or more than a year.
+        """
+        if seconds is not None:
+            number("seconds", seconds, most=_LONGEST_KEYS)
         expires = None if seconds is None else clock.utcnow() + timedelta(seconds=seconds)
         return self._open().desk.ring.add(_new_keys(token=clock.new_id() * 4, expires=expires))
 
@@ -231,6 +247,15 @@ class _House:
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start a task that ends with the emulator."""
         self._group.start_soon(work)
+
+
+def _patterns(denied: Iterable[str], *, known: bool) -> set[str]:
+    """Patterns of IAM actions; ``known``: each must be of an action that the services of AWS here need."""
+    patterns = several("denied", denied, str, "IAM actions, such as 'polly:*'")
+    for pattern in patterns:
+        if known and not any(matches(action, pattern) for action in ACTIONS):
+            raise UnknownName("IAM action", pattern, ACTIONS)
+    return set(patterns)
 
 
 def _new_keys(token: str | None = None, expires: Any = None) -> Keys:

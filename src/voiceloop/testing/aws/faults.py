@@ -15,7 +15,8 @@ from voiceloop.errors import BadInput, UnknownName
 from voiceloop.testing.aws.exchange import ConnectionLost, Refusal
 from voiceloop.testing.aws.frames import Chunk, as_bytes, spoil
 from voiceloop.testing.aws.line import Break, Line
-from voiceloop.testing.aws.words import Words
+from voiceloop.testing.aws.words import OPERATIONS, Words
+from voiceloop.testing.checks import number, of_kind, several, whole
 
 Kind: TypeAlias = Literal[
     "throttle",
@@ -48,9 +49,12 @@ _LASTING = ("drip", "split")
 _DRIP = 16  # bytes
 
 
-def _known(_: Fault, attribute: Any, kind: str) -> None:
-    if kind not in _KINDS and ":" not in kind:
-        raise UnknownName(attribute.name, kind, _KINDS, hint="A service's own profiles are written 'nova:...'.")
+def _known(_: Fault, attribute: Any, kind: Any) -> None:
+    from voiceloop.testing.aws.nova.profile import NovaProfile  # which imports this module
+
+    profiles = NovaProfile.faults()
+    if kind not in _KINDS and kind not in profiles:
+        raise UnknownName(attribute.name, str(kind), {*_KINDS, *profiles})
 
 
 @frozen
@@ -80,16 +84,21 @@ class Fault:
     message: str = field(default="", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        of_kind("operation", self.operation, str)
+        if self.operation and self.operation not in OPERATIONS:
+            raise UnknownName("operation", self.operation, OPERATIONS, hint="Empty: any operation.")
         if self.at is not None and self.after is not None:
             raise BadInput(f"at={self.at}, after={self.after}: a fault takes one of them")
-        for name in ("at", "after", "times"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise BadInput(f"{name}={value!r}: 0 or more is allowed")
-        if not 0 <= self.probability <= 1:
-            raise BadInput(f"probability={self.probability!r}: 0 to 1 is allowed")
-        if self.seconds is not None and not self.seconds >= 0:
-            raise BadInput(f"seconds={self.seconds!r}: 0 or more is allowed")
+        for name, least in (("at", 0), ("after", 1), ("times", 0)):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), least=least)
+        number("probability", self.probability, most=1)
+        whole("seed", self.seed)
+        whole("status", self.status, least=300, most=599)
+        if self.seconds is not None:
+            number("seconds", self.seconds)
+        of_kind("code", self.code, str)
+        of_kind("message", self.message, str)
         if self.kind == "error" and not self.code:
             raise BadInput("code is missing: an error needs one, such as 'ModelTimeoutException'")
 
@@ -139,14 +148,14 @@ class Faults:
 
     @classmethod
     def of(cls, faults: Iterable[Fault]) -> Faults:
-        """A collection of ``faults``."""
+        """A collection of ``faults``. Raises BadInput for what is none."""
         made = cls()
-        made.add(*faults)
+        made.add(*several("faults", faults, Fault, "Fault"))
         return made
 
     def add(self, *faults: Fault) -> None:
-        """Let ``faults`` strike calls that come from now on."""
-        for fault in faults:
+        """Let ``faults`` strike calls that come from now on. Raises BadInput for what is none."""
+        for fault in several("faults", faults, Fault, "Fault"):
             left = math.inf if fault.times is None else fault.times
             self._armed.append(_Armed(fault, left, random.Random(fault.seed)))
 

@@ -55,9 +55,14 @@ class Record:
         call.region = caller.region
         wanted = tuple(pairs)
         for action, resource in wanted:
-            if any(fnmatchcase(action.lower(), pattern.lower()) for pattern in self.denied):
+            if any(matches(action, pattern) for pattern in self.denied):
                 raise Refusal(403, "AccessDeniedException", denial(self.account, action, resource))
         call.actions = wanted
+
+
+def matches(action: str, pattern: str) -> bool:
+    """Whether a pattern as policies have them, in any case, is of ``action``."""
+    return fnmatchcase(action.lower(), pattern.lower())
 
 
 def denial(account: str, action: str, resource: str) -> str:

@@ -96,3 +96,22 @@ SIGNING_NAMES: Mapping[str, str] = {
     "polly": "polly",
 }
 """What requests to a service are signed as."""
+
+OPERATIONS = (
+    *("StartStreamTranscription", "StartStreamTranscriptionWebSocket"),
+    *("Converse", "ConverseStream", "CountTokens", "InvokeModelWithBidirectionalStream"),
+    *("SynthesizeSpeech", "DescribeVoices", "StartSpeechSynthesisStream"),
+)
+"""Every operation that is emulated."""
+
+ACTIONS = (
+    *("transcribe:StartStreamTranscription", "transcribe:StartStreamTranscriptionWebSocket"),
+    *(
+        "bedrock:InvokeModel",
+        "bedrock:InvokeModelWithResponseStream",
+        "bedrock:CountTokens",
+        "bedrock:ApplyGuardrail",
+    ),
+    *("polly:SynthesizeSpeech", "polly:DescribeVoices", "polly:StartSpeechSynthesisStream"),
+)
+"""Every IAM action that authorises one."""

@@ -18,15 +18,29 @@ from voiceloop.interfaces import (
     ReasonerCapabilities,
     ReasonerItem,
     ReasonerRequest,
+    ReasonerUsage,
     Stop,
     TextDelta,
     ToolCall,
 )
+from voiceloop.testing.checks import items
 from voiceloop.testing.scripted.steps import Delay, Fail, Hang, Step, perform
 
 ScriptedReply: TypeAlias = (
     "str | Step | Sequence[str | ReasonerItem | Step] | Callable[[ReasonerRequest], ScriptedReply]"
 )
+_ENTRIES = (str, TextDelta, ToolCall, ReasonerUsage, Stop, Delay, Fail, Hang)
+
+
+def check_replies(name: str, replies: object) -> None:
+    """Raise BadInput unless they are a list of replies, or a function."""
+    if callable(replies):
+        return
+    items(name, replies, (str, list, tuple, Delay, Fail, Hang, Callable), "texts, lists, steps or functions")  # type: ignore[arg-type]
+    assert isinstance(replies, Sequence)
+    for index, reply in enumerate(replies):
+        if isinstance(reply, list | tuple):
+            items(f"{name}[{index}]", reply, _ENTRIES, "texts, items of a reasoner and steps")
 
 
 @frozen(eq=False)
@@ -36,7 +50,7 @@ class ScriptedReasoner(Reasoner):
     A reply is text, a list of text, items and steps (``Delay``, ``Fail``, ``Hang``), one step, or a function of the
     request that returns one. Text is written word by word, the first after ``first_token`` seconds and the others
     every ``token`` seconds; ``Stop`` comes by itself. A step alone happens when the request is sent, instead of a
-    reply. A request too many raises ProviderMisbehaved.
+    reply. A request too many raises ProviderMisbehaved. Raises BadInput for what cannot be a script.
     ``expectation`` is what ``expect`` answers, or a function of the messages.
 
     ``requests`` and ``outcomes`` ("running", "complete", "cut", "failed") record every request.
@@ -44,7 +58,9 @@ class ScriptedReasoner(Reasoner):
 
     name = "scripted reasoner"
 
-    replies: Sequence[ScriptedReply] | Callable[[ReasonerRequest], ScriptedReply] = ()
+    replies: Sequence[ScriptedReply] | Callable[[ReasonerRequest], ScriptedReply] = field(
+        default=(), validator=lambda _, __, given: check_replies("replies", given)
+    )
     first_token: float = 0.2
     token: float = 0.01
     cycle: bool = field(default=False, kw_only=True)

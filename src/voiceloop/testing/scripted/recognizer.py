@@ -22,6 +22,7 @@ from voiceloop.interfaces import (
     RecognizerItem,
     RecognizerUsage,
 )
+from voiceloop.testing.checks import items
 from voiceloop.testing.scripted.sound import is_speech
 from voiceloop.testing.scripted.steps import Fail, Hang, Outbox, Steps, nth, perform
 
@@ -43,6 +44,11 @@ class Spoken:
 Utterance: TypeAlias = str | Spoken | Fail | Hang
 
 
+def check_utterances(name: str, utterances: object) -> None:
+    """Raise BadInput unless they are a list of utterances."""
+    items(name, utterances, (str, Spoken, Fail, Hang), "texts, Spoken, Fail or Hang")
+
+
 @frozen(eq=False)
 class ScriptedRecognizer(Recognizer):
     """Each stretch of speech is the next of ``utterances``; every stream begins with the first.
@@ -54,12 +60,15 @@ class ScriptedRecognizer(Recognizer):
     ``Hang`` lets it pass in silence. ``on_open`` happens when a stream is opened, ``on_send`` with each chunk after
     ``send_ms`` ms of audio. ``usage`` adds a RecognizerUsage after each final.
 
-    ``opened``, ``flushed`` and ``expected`` record the calls of all streams.
+    ``opened``, ``flushed`` and ``expected`` record the calls of all streams. Raises BadInput for what cannot be a
+    script.
     """
 
     name = "scripted recognizer"
 
-    utterances: Sequence[Utterance] = ()
+    utterances: Sequence[Utterance] = field(
+        default=(), validator=lambda _, __, given: check_utterances("utterances", given)
+    )
     final_after: float = 0.1
     can_flush: bool = field(default=False, kw_only=True)
     partials: bool = field(default=True, kw_only=True)

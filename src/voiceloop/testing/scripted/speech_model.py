@@ -41,6 +41,7 @@ from voiceloop.interfaces import (
     VisemeMark,
     WordMark,
 )
+from voiceloop.testing.checks import items
 from voiceloop.testing.scripted.recognizer import RecognizerStream, ScriptedRecognizer
 from voiceloop.testing.scripted.sound import is_speech, pieces, spoken_ms
 from voiceloop.testing.scripted.steps import Delay, Fail, Hang, Outbox, Step, Steps, nth, perform
@@ -64,12 +65,15 @@ class ScriptedSpeechModel(SpeechModel):
     the model cuts its own reply. ``on_connect`` happens when a link is opened, ``on`` when a command of that kind is
     sent. ``Fail`` in a script breaks the link.
 
-    ``contexts`` and ``commands`` record the calls of all links. A link without a reply left says nothing.
+    ``contexts`` and ``commands`` record the calls of all links. A link without a reply left says nothing. Raises
+    BadInput for what cannot be a script.
     """
 
     name = "scripted speech model"
 
-    replies: Sequence[str | Sequence[Entry]] = ()
+    replies: Sequence[str | Sequence[Entry]] = field(
+        default=(), validator=lambda _, __, given: items("replies", given, (str, list, tuple), "texts and lists")
+    )
     recognizer: ScriptedRecognizer = field(factory=ScriptedRecognizer)
     capabilities: ModelCapabilities = field(default=_MARKS)
     first_audio: float = field(default=0.3, kw_only=True)
