@@ -22,8 +22,8 @@ _GAP = 0.3
 _SOONEST_MS = 0.01
 """A shorter wait may be lost in the rounding of the clock, and would be waited for again and again."""
 
-_FLUSHED_MS = 2500.0
-"""How long a final that a flush promised is waited for: what is known without it may be stale."""
+_FLUSHED = 2.5
+"""How long a final that a flush promised is waited for, in seconds: what is known without it may be stale."""
 
 _UNTAKEN_MS = 4000.0
 """Silence after which an utterance is over that its model, which owns the turns, took up in no way."""
@@ -97,7 +97,7 @@ class Listener:
         self._confirmed = False
         self._speech_end_ms: float | None = None
         self._only_words = False  # the detector missed it: where speech ended is known from the last word
-        self._flushing = False
+        self._flushed_until = -math.inf  # till then a flush may bring a final
         self._ending = False
         self._prepared: str | None = None
         self._untold = False  # the model ended the turn before its words came
@@ -147,7 +147,7 @@ class Listener:
     def _pauses(self, ms: float) -> None:
         self._speaking, self._speech_end_ms = False, ms
         self._timers.clear("gap")
-        self._flushing = self._hearing.flushes
+        self._flush()
         self._ears.user("paused", ms)
         self.check()
 
@@ -164,7 +164,7 @@ class Listener:
     def item(self, item: Partial | Final) -> None:
         """What the recognizer says."""
         if isinstance(item, Final):
-            self._flushing = False
+            self._flushed_until = -math.inf
         before = self._transcripts.current
         for change in self._transcripts.item(item):
             if isinstance(change, Revised):
@@ -222,7 +222,7 @@ class Listener:
         self._timers.clear("gap")
         if self._speech_end_ms is None or self._only_words:
             self._speech_end_ms, self._only_words = self._timeline.ms, False
-            self._flushing = self._hearing.flushes
+            self._flush()
             self._ears.user("paused", self._speech_end_ms)
         if self._hearing.model_decides:
             self._ears.user("handed over", self._speech_end_ms)
@@ -246,8 +246,8 @@ class Listener:
                 self._prepared = evidence.text
                 self._ears.prepare(self._transcripts.current)
         decision = endpointing.decide(evidence, settings)
-        if self._flushing and decision == "commit" and evidence.silence_ms < _FLUSHED_MS:
-            self._check_in(_FLUSHED_MS - evidence.silence_ms)
+        if self._flushing and decision != "wait":
+            self._check_in((self._flushed_until - clock.now()) * 1000)
         elif decision == "commit":
             self._commit()
         elif decision == "drop":
@@ -263,6 +263,16 @@ class Listener:
             self.commit_by_model(speech_end_ms)
         else:
             self._drop()
+
+    def _flush(self) -> None:
+        """There is a pause: a recognizer that can is asked for a final, and told by the clock how long it may take,
+        since a recording's silence may have come at once."""
+        if self._hearing.flushes:
+            self._flushed_until = clock.now() + _FLUSHED
+
+    @property
+    def _flushing(self) -> bool:
+        return clock.now() < self._flushed_until
 
     def _silence_ms(self, speech_end_ms: float) -> float:
         return max(0.0, (clock.now() - self._timeline.wall(speech_end_ms)) * 1000)
@@ -323,7 +333,8 @@ class Listener:
     def _drop(self) -> None:
         """Nothing was said after all."""
         ended = self._timeline.ms if self._speech_end_ms is None else self._speech_end_ms
-        if self._confirmed and not self.text and not self._hearing.flushes:
+        untold = not self._hearing.flushes or self._flushed_until > -math.inf
+        if self._confirmed and not self.text and untold:
             self.words_until = clock.now() + _LATE
         self._transcripts.drop()
         self._void()
@@ -334,7 +345,8 @@ class Listener:
     def _over(self, ended_ms: float) -> None:
         self._timers.clear("endpoint")
         told = self._in_utterance
-        self._in_utterance = self._ending = self._flushing = False
+        self._in_utterance = self._ending = False
+        self._flushed_until = -math.inf
         self._speech_end_ms, self._only_words = None, False
         if told:
             self._ears.user("ended", ended_ms)
