@@ -89,6 +89,49 @@ def test_a_folder_that_cannot_be_written_is_told_before_anybody_speaks(
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.fixture
+def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+
+
+@pytest.mark.usefixtures("no_account")
+@pytest.mark.parametrize("out", ["out", "out/of/sight", "."])
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--account"], 2, "--account goes with"),
+        (["--on", "nova", "--account"], 2, "AWS_REGION"),
+        (["--on", "nova", "--account", "--pace", "fast"], 2, "AWS_REGION"),
+    ],
+)
+def test_a_start_that_fails_leaves_nothing_and_says_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    told: str,
+    out: str,
+) -> None:
+    assert _exit(["demo", *arguments, "--out", str(tmp_path / out)]) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert told in shown.err
+    assert shown.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_account", "files")
+def test_a_start_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("mine")
+    before = sorted(tmp_path.iterdir())
+    assert _exit(["demo", "--on", "nova", "--account", "--pace", "fast", "--out", str(tmp_path)]) == 2
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "events.jsonl").read_text() == "mine"
+
+
 def test_debug_shows_where_an_error_comes_from(files: Path) -> None:
     with pytest.raises(BadInput):
         main(["demo", "--debug", str(files / "text.wav")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from voiceloop import clock
@@ -46,15 +46,17 @@ class Demo:
         self._late = 0.0
         self.recorder = Recorder(LINE, PCM16_24K)
 
-    def run(self) -> None:
-        """Hold the conversation. Raises VoiceloopError, and KeyboardInterrupt when it was stopped from outside."""
-        with self._view:
-            if self._fast:
-                virtual_time.run(self._hold)
-            else:
-                asyncio.run(self._hold())
+    def run(self, begun: Callable[[], None] = lambda: None) -> None:
+        """Hold the conversation; ``begun`` is called when everybody is there, before the first word.
 
-    async def _hold(self) -> None:
+        Raises VoiceloopError, and KeyboardInterrupt when it was stopped from outside.
+        """
+        if self._fast:
+            virtual_time.run(self._hold, begun)
+        else:
+            asyncio.run(self._hold(begun))
+
+    async def _hold(self, begun: Callable[[], None]) -> None:
         async with Pool() as pool:
             turns = self._clips or [await speak(text, pool, interrupts=when) for text, when in BOOKING]
             self._caller = Caller(tuple(turns), yes=await speak(YES, pool), repeats=0 if self._clips else 2)
@@ -72,8 +74,10 @@ class Demo:
                     pool=pool,
                 )
                 async with session:
+                    begun()
                     try:
-                        await line.hold(session, self._caller.call)
+                        with self._view:
+                            await line.hold(session, self._caller.call)
                     finally:
                         self._late = line.late
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from voiceloop.errors import BadInput, VoiceloopError
+from voiceloop.errors import BadInput
 
 EXAMPLES = """examples:
   voiceloop demo                        a simulated caller books a room, live
@@ -55,20 +57,21 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("--account goes with --on aws or --on nova")
     clips = [read_clip(path) for path in args.clips]
     folder = args.out or Path("voiceloop-demo") / datetime.now().strftime("%Y%m%d-%H%M%S")
-    _make(folder)
     view = make_view(sys.stdout, quiet=args.quiet)
     demo = Demo(view, clips, fast=args.pace == "fast", on=args.on, account=args.account)
+
+    def begun() -> None:
+        if not args.quiet:
+            print(f"{demo.title}. Ctrl-C ends it.", flush=True)
+
     stopped = False
-    if not args.quiet:
-        print(f"{demo.title}. Ctrl-C ends it.", flush=True)
-    try:
-        demo.run()
-    except KeyboardInterrupt:
-        stopped = True
-    except VoiceloopError:
-        demo.save(folder)
-        raise
-    report = demo.save(folder)
+    with _made(folder):
+        try:
+            demo.run(begun)
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            report = demo.save(folder)
     if stopped:
         print("Stopped.")
     for line in demo.summary():
@@ -80,13 +83,23 @@ def run(args: argparse.Namespace) -> int:
     return 130 if stopped else demo.code
 
 
-def _make(folder: Path) -> None:
-    """Make the folder, and see that files can be written there, before anybody speaks."""
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make the folder, and see that files can be written there, before anybody speaks; one left empty is removed."""
+    probe = folder / "events.jsonl"
+    new = [path for path in (probe, folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / "events.jsonl"
         probe.touch()
     except OSError as error:
         raise BadInput(
             f"--out {folder}: cannot be written ({error.strerror or error})", hint="Choose another folder with --out."
         ) from error
+    try:
+        yield
+    finally:
+        if probe in new and not probe.stat().st_size:
+            probe.unlink()
+            with suppress(OSError):  # somebody else has put something there
+                for made in new[1:]:
+                    made.rmdir()
