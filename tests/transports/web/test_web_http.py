@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
@@ -123,6 +125,26 @@ async def test_status_counts() -> None:
         await server.lobby.drain()
         code, _, content = await ask(server, "/health")
         assert (code, json.loads(content)) == (503, {"status": "draining"})
+
+
+async def test_what_is_sent_leaves_at_once() -> None:
+    async with running() as server, client(server, start={}):
+        own = int(server.url.rstrip("/").rpartition(":")[2])
+        accepted = [
+            each
+            for each in gc.get_objects()
+            if type(each) is socket.socket and each.fileno() >= 0 and _is_at(each, own)
+        ]
+        assert len(accepted) == 1
+        assert accepted[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def _is_at(one: socket.socket, port: int) -> bool:
+    """Whether it is an accepted connection of the server at ``port``."""
+    try:
+        return bool(one.getpeername()) and one.getsockname()[1] == port
+    except OSError:  # it listens, or is of another kind
+        return False
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,24 @@ async def test_a_client_that_reads_nothing_is_closed() -> None:
     assert len(pipe.sent) == 8
 
 
+async def test_a_client_that_takes_not_even_the_first_message_is_closed() -> None:
+    async with conversing(model(), pipe=Pipe(room=0)) as call:
+        assert (await call.end()).code == "slow"
+
+
+async def test_a_client_that_reads_slowly_is_waited_for() -> None:
+    pipe = Pipe(room=4)
+    async with conversing(model(replies=["Yes."]), pipe=pipe) as call:
+        pipe.put({"type": "text", "text": "tell me"})
+        while not pipe.of("TurnEnded"):
+            await anyio.sleep(9)
+            pipe.put({"type": "ping", "n": 1})
+            pipe.room += 1
+            with anyio.fail_after(1):
+                await pipe.until(lambda: len(pipe.sent) == pipe.room or pipe.of("TurnEnded"))
+        assert not call.over.is_set()
+
+
 @pytest.mark.parametrize(
     ("data", "code", "close"),
     [

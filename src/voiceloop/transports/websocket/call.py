@@ -49,7 +49,7 @@ async def greeted(socket: Socket, *, limits: SocketLimits = SocketLimits()) -> m
     """
     line = Line(socket, limits)
     try:
-        first = await line.receive(limits.start)
+        first = await line.first()
         if first is None:
             return None
         start = msg.decode(first) if isinstance(first, str) else None
@@ -139,21 +139,24 @@ class _Call:
                 group.cancel_scope.cancel()
 
         signals = self.session.signals()
-        await self._ready(await anext(signals), history, resumed=resumed)
+        started = await anext(signals)
         self._asks, asked = anyio.create_memory_object_stream[_Ask](self.line.limits.asks)
         async with self._asks, asked, anyio.create_task_group() as group:
-            group.start_soon(part, self._listen)
-            group.start_soon(part, self._change, asked)
-            group.start_soon(part, self._tell, signals)
-            group.start_soon(part, self._tell, self.session.replies())
-            group.start_soon(part, self._hang_up)
+            group.start_soon(part, self.line.watch)
+            await part(self._ready, started, history, resumed)
+            if not ends:
+                group.start_soon(part, self._listen)
+                group.start_soon(part, self._change, asked)
+                group.start_soon(part, self._tell, signals)
+                group.start_soon(part, self._tell, self.session.replies())
+                group.start_soon(part, self._hang_up)
         if isinstance(ends[0], Exception):
             raise ends[0]
         return ends[0]
 
     # ------------------------------------------------------------ to the client
 
-    async def _ready(self, event: Event, history: Sequence[Entry], *, resumed: bool) -> None:
+    async def _ready(self, event: Event, history: Sequence[Entry], resumed: bool) -> None:
         assert isinstance(event, SessionStarted)
         a_second = event.input.rate * 2
         self._real_time = Bucket(1.1 * a_second, a_second * self.line.limits.ahead)

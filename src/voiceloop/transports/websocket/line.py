@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
 import anyio
 
@@ -33,43 +33,69 @@ class Socket(Protocol):
 
 
 class Line:
-    """Sends and receives by the ``limits``; every wait has an end."""
+    """Sends and receives by the ``limits``. What waits does so without end: :meth:`watch` runs beside it."""
 
     def __init__(self, socket: Socket, limits: SocketLimits) -> None:
         self.limits = limits
         self._socket = socket
-        self._sending = anyio.Lock()
+        self._place = anyio.Lock(fast_acquire=True)
         self._messages = Bucket(limits.rate, limits.rate * limits.ahead)
         self._bytes = Bucket(limits.volume, limits.volume * limits.ahead)
+        self._receiving: float | None = None
+        self._sending: float | None = None
 
-    async def receive(self, within: float | None = None) -> bytes | str | None:
-        """The next message, or None once the client is gone. Raises Refusal: silent, too large, too fast."""
-        with anyio.move_on_after(self.limits.silent if within is None else within) as patience:
-            data = await self._socket.receive()
-        if patience.cancelled_caught:
-            raise Refusal("silent", "nothing came for too long", hint="Send a ping every 10 s.")
+    async def first(self) -> bytes | str | None:
+        """As :meth:`receive`, for ``limits.start`` seconds. Raises Refusal ("silent") then."""
+        with anyio.move_on_after(self.limits.start) as patience:
+            return await self.receive()
+        assert patience.cancelled_caught
+        raise _silent()
+
+    async def receive(self) -> bytes | str | None:
+        """The next message, or None once the client is gone. Raises Refusal: too large, too fast."""
+        self._receiving = clock.now()
+        data = await self._socket.receive()
+        self._receiving = None
         if data is None:
             return None
         most = self.limits.text if isinstance(data, str) else self.limits.frame
         if len(data) > most:
             raise Refusal("too-large", f"a message is larger than {most} bytes")
-        if not self._messages.take(1, clock.now()):
+        now = clock.now()
+        if not self._messages.take(1, now):
             raise Refusal("too-fast", f"more than {self.limits.rate:g} messages a second")
-        if not self._bytes.take(len(data), clock.now()):
+        if not self._bytes.take(len(data), now):
             raise Refusal("too-fast", f"more than {self.limits.volume:g} bytes a second")
         return data
 
     async def send(self, data: bytes | str, *, still: Callable[[], bool] = lambda: True) -> None:
         """Send one message, unless ``still()`` has become false by its turn.
 
-        Raises ConnectionError when the client is gone, Refusal ("slow") when it takes nothing.
+        Raises ConnectionError when the client is gone.
         """
-        with anyio.move_on_after(self.limits.send) as patience:
-            async with self._sending:
-                if still():
+        async with self._place:
+            if still():
+                self._sending = clock.now()
+                try:
                     await self._socket.send(data)
-        if patience.cancelled_caught:
-            raise Refusal("slow", f"the client took nothing for {self.limits.send:g} s")
+                finally:
+                    self._sending = None
+
+    async def watch(self) -> Never:
+        """Raises Refusal once a message is waited for, or not taken, for too long: "silent", "slow".
+
+        One timer for a whole connection: a limit around every message would cost more than the message.
+        """
+        silent, send = self.limits.silent, self.limits.send
+        while True:
+            now = clock.now()
+            heard_until = (now if self._receiving is None else self._receiving) + silent
+            taken_until = (now if self._sending is None else self._sending) + send
+            if taken_until <= now:
+                raise Refusal("slow", f"the client took nothing for {send:g} s")
+            if heard_until <= now:
+                raise _silent()
+            await anyio.sleep(min(heard_until, taken_until) - now)
 
     async def tell(self, message: Mapping[str, Any]) -> None:
         """Send a message in JSON; raises as :meth:`send`."""
@@ -86,6 +112,10 @@ class Line:
                 await self._socket.close(CLOSE_CODES[outcome.code], outcome.code[:_LONGEST_REASON])
             except (ConnectionError, Refusal):
                 return
+
+
+def _silent() -> Refusal:
+    return Refusal("silent", "nothing came for too long", hint="Send a ping every 10 s.")
 
 
 __all__ = ("Line", "Socket")
