@@ -16,6 +16,7 @@
     └── ProviderError                  a recognizer, reasoner, synthesizer or speech model failed
         ├── ProviderTimeout            ... did not answer within its deadline
         ├── ProviderUnavailable        ... cannot be reached, or went away
+        │   └── SpeechBroke            ... in the midst of speech: that reply ends, the session goes on
         ├── ProviderRefused            ... answered no: permission, quota, or a request it does not take
         └── ProviderMisbehaved         ... broke the contract of its interface
 
@@ -113,6 +114,13 @@ class ProviderTimeout(ProviderError):
 
 class ProviderUnavailable(ProviderError):
     """A provider cannot be reached, or went away."""
+
+
+class SpeechBroke(ProviderUnavailable):
+    """A synthesizer went away in the midst of a clause, and cannot take it up where it was.
+
+    In a session it is a :class:`Notice`, "reply-failed": the reply ends there, and the session goes on.
+    """
 
 
 class ProviderRefused(ProviderError):

@@ -13,7 +13,7 @@ from voiceloop.cascade.reply import GREETING, Deadlines, Reply
 from voiceloop.cascade.voice import load
 from voiceloop.engine.blame import blame
 from voiceloop.engine.supervisor import bare
-from voiceloop.errors import ProviderUnavailable, SettingRefused, VoiceloopError
+from voiceloop.errors import ProviderUnavailable, SettingRefused, SpeechBroke, VoiceloopError
 from voiceloop.interfaces import (
     Attend,
     Clause,
@@ -233,7 +233,7 @@ class CascadeLink(Link):
                 error = bare(failure)
                 if not isinstance(error, Exception):
                     raise
-                self._out.add(ReplyFailed(reply=reply.number, error=error))
+                self._out.add(ReplyFailed(reply.number, error, fatal=not isinstance(error, SpeechBroke)))
 
     def _stop(self) -> None:
         if self._reply is not None:

@@ -19,7 +19,6 @@ from voiceloop.errors import (
     BadInput,
     ProviderError,
     ProviderRefused,
-    ProviderUnavailable,
     UnknownName,
 )
 from voiceloop.interfaces import (
@@ -237,19 +236,6 @@ async def test_no_answer_at_all_is_tried_again_soon(
     aws.faults.add(Fault("stall", SPEECH))
     assert pcm(await spoken(Polly(account=aws.account()), pool, want=NONE))
     assert operations(aws) == {SPEECH: 2}
-
-
-@pytest.mark.parametrize("kind", ["drop", "truncate"])
-async def test_lost_in_the_middle_of_audio_it_fails_after_what_came(aws: Emulator, pool: Pool, kind: str) -> None:
-    aws.faults.add(Fault(kind, SPEECH, at=2))
-    got: list[Speech] = []
-    async with Polly(account=aws.account()).speak(Clause(TEXT), SpeakConfig(pool)) as items:
-        with pytest.raises(ProviderUnavailable) as caught:
-            while True:
-                got.append(await anext(items))
-    assert pcm(got)
-    assert caught.value.retryable
-    assert operations(aws) == {SPEECH: 1}
 
 
 @pytest.mark.parametrize(

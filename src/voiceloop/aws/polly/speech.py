@@ -19,7 +19,7 @@ from voiceloop.aws.polly.gate import Gate
 from voiceloop.aws.polly.limiter import Urgency
 from voiceloop.aws.polly.marks import NO_MORE, Marks
 from voiceloop.aws.polly.text import Script
-from voiceloop.errors import ProviderError, ProviderMisbehaved, VoiceloopError
+from voiceloop.errors import ProviderError, ProviderMisbehaved, SpeechBroke, VoiceloopError
 from voiceloop.interfaces import MarkKind, Speech, SpeechAudio, SynthesizerUsage
 from voiceloop.rules.backoff import Backoff
 
@@ -30,11 +30,26 @@ _OPERATION = "SynthesizeSpeech"
 # Seconds until an answer to a short text begins, and how much longer each character may take. Answers take tenths of
 # seconds; a connection that went away without a word is noticed by this alone, while there is time for another one.
 _FIRST, _FIRST_EACH = 5.0, 0.003
-_DEADLINE = 15.0  # seconds until each next part of it
+_DEADLINE = 3.0  # seconds until each next part of it: another request must begin before a listener gives up
 _GRACE = 1.0  # seconds that marks may take longer than their audio
 _LONGEST_S = 600  # the service cuts speech after ten minutes ("Quotas in Amazon Polly")
 _READ = 65_536
+# Marks and audio, asked for apart, agree because the same request makes the same speech ("Requesting speech marks" in
+# the developer guide). Files have serial numbers, and generative voices say nothing twice in the same way.
+_REPEATED = ("pcm", "mulaw", "alaw", "json")
 _BACKOFF = Backoff()
+
+
+def broke(error: ProviderError) -> SpeechBroke:
+    """``error`` happened after some of the audio had been given out."""
+    words = str(error.args[0]).removeprefix(f"{error.provider}: ")
+    return SpeechBroke(
+        f"broke off in the midst of speech: {words}",
+        provider=PROVIDER,
+        doing="speaking",
+        retryable=error.retryable,
+        hint=error.hint,
+    )
 
 
 @define(eq=False)
@@ -100,23 +115,31 @@ class Asker:
     ) -> AsyncGenerator[bytes]:
         """The bytes of one answer as they come; ``billed`` gets the characters that it costs.
 
-        What fails before the first byte is tried again, where that helps. Raises ProviderError.
+        What fails is tried again, where that helps. After the first byte, that goes where the same request has the
+        same answer: what was given of it is left out then. Raises ProviderError, SpeechBroke after the first byte.
         """
         request = {**self.parameters, "Text": script.text, "TextType": "ssml" if script.ssml else "text", **more}
+        repeats = request["OutputFormat"] in _REPEATED and request["Engine"] != "generative"
+        given = 0
         for attempt in count(1):
-            begun = False
+            known = given
             try:
                 async with self.gate.passing(urgency), aclosing(self._once(request, billed)) as chunks:
                     async for chunk in chunks:
-                        begun = True
-                        yield chunk
+                        news = chunk[known:]
+                        known -= min(known, len(chunk))
+                        if news:
+                            given += len(news)
+                            yield news
                 return
             except ProviderError as error:
                 fault = fault_of(error)
                 if fault is not None and fault.code.startswith("Throttling"):
                     self.gate.refused()
                 delay = _BACKOFF.delay(attempt, clock.random())
-                if begun or not error.retryable or delay is None:
+                if not error.retryable or delay is None or (given and not repeats):
+                    if given:
+                        raise broke(error) from error
                     raise
             await anyio.sleep(delay)
 

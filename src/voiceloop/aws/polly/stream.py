@@ -21,7 +21,7 @@ from voiceloop.aws.account import Access
 from voiceloop.aws.polly.gate import Gate
 from voiceloop.aws.polly.limiter import Urgency
 from voiceloop.aws.polly.marks import NO_MORE
-from voiceloop.aws.polly.speech import PROVIDER, SERVICE, Outlet, Whole
+from voiceloop.aws.polly.speech import PROVIDER, SERVICE, Outlet, Whole, broke
 from voiceloop.aws.polly.text import scripts
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest
 from voiceloop.errors import ProviderError, ProviderMisbehaved, ProviderTimeout, ProviderUnavailable, VoiceloopError
@@ -77,7 +77,9 @@ class Streaming:
             except ProviderError as error:
                 attempt += 1
                 delay = _BACKOFF.delay(attempt, clock.random())
-                if connection.heard or not error.retryable or delay is None:
+                if connection.heard:
+                    raise broke(error) from error
+                if not error.retryable or delay is None:
                     raise
                 again = connection.sent
                 await anyio.sleep(delay)
