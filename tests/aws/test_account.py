@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voiceloop as vl
-from voiceloop.aws import Transcribe
+from voiceloop.aws import Bedrock, NovaSonic, Polly, Transcribe
 from voiceloop.aws.account import Access, Account, Keys
 from voiceloop.aws.wire.stream import Deadlines, EventStream, StreamRequest, Wire
 from voiceloop.errors import BadInput, ProviderRefused
@@ -51,6 +51,13 @@ def in_region(region: str, **settings: object) -> Account:
         ({"proxy": "socks5://host"}, "proxy must begin with"),
         ({"proxy": "host:3128"}, "proxy must begin with"),
         ({"proxy": "https://me:hunter2@host"}, "proxy must begin with http://"),
+        ({"region": 1}, "region must be of type str, not int"),
+        ({"profile": b"hunter2"}, "profile must be of type str"),
+        ({"keys": ("a", "hunter2")}, "keys must be of type Keys, not tuple"),
+        ({"endpoints": "https://me:hunter2@host"}, "endpoints must be URLs by the names of services"),
+        ({"endpoints": {"polly": None}}, "endpoints must be URLs"),
+        ({"ca_bundle": 1}, "ca_bundle must be of type str"),
+        ({"wire": "http2"}, "wire must be of type Wire"),
     ],
 )
 def test_what_cannot_be_is_refused_when_it_is_given(wrong: dict[str, object], named: str) -> None:
@@ -67,12 +74,30 @@ def test_what_cannot_be_is_refused_when_it_is_given(wrong: dict[str, object], na
         ({"access_key": "a", "secret_key": " hush\n"}, "secret_key"),
         ({"access_key": "a", "secret_key": "s", "session_token": ""}, "session_token"),
         ({"access_key": "a", "secret_key": "s", "expires": datetime(2030, 1, 1)}, "time zone"),
+        ({"access_key": "a", "secret_key": "s", "expires": "2030-01-01"}, "must be a datetime, not a str"),
     ],
 )
 def test_keys_that_cannot_be_are_refused_without_being_shown(keys: dict[str, object], named: str) -> None:
     with pytest.raises(BadInput, match=named) as refused:
         Keys(**keys)  # type: ignore[arg-type]
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("provider", [Bedrock, NovaSonic, Polly, Transcribe])
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("us-east-1", r"account must be an Account, not 'us-east-1'. Pass account=Account\(region=\"us-east-1\"\)"),
+        ("hunter2", r"not str. Pass account=Account\(region="),
+        (Keys("AKIDEXAMPLE", "hunter2"), r"not Keys. Pass account=Account\(keys="),
+        (None, "not NoneType. Leave it out"),
+        (Account, "not type. Leave it out"),
+    ],
+)
+def test_a_provider_says_which_account_it_wants(provider: type, other: object, words: str) -> None:
+    with pytest.raises(BadInput, match=words) as refused:
+        provider(account=other)
+    assert "hunter2" not in str(refused.value)
 
 
 def test_an_account_is_a_value() -> None:

@@ -28,7 +28,7 @@ from voiceloop.interfaces import Resources
 if TYPE_CHECKING:
     from voiceloop.aws.clients import Client
 
-__all__ = ("Access", "Account", "Credentials", "Keys")
+__all__ = ("Access", "Account", "Credentials", "Keys", "is_account")
 
 # How long, in seconds, the chain may take: it may ask a metadata service, an identity provider or a program.
 CREDENTIALS_DEADLINE = 30.0
@@ -56,6 +56,8 @@ class Keys:
     expires: datetime | None = None
 
     def __attrs_post_init__(self) -> None:
+        if self.expires is not None and not isinstance(self.expires, datetime):
+            raise BadInput(f"expires must be a datetime, not a {type(self.expires).__name__}")
         if self.expires is not None and self.expires.tzinfo is None:
             raise BadInput(f"expires={self.expires!r} has no time zone", hint="Give it in UTC: datetime.now(UTC).")
 
@@ -81,9 +83,21 @@ def _check_url(what: str, url: str, *, proxy: bool = False) -> None:
         raise BadInput(f"{named} must not hold a user name or password")
 
 
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
 def _check_region(what: str, region: str) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", region):
+    if not _REGION.fullmatch(region):
         raise BadInput(f"{what}={region!r} is no region's name, such as 'us-east-1' or 'eu-central-1'")
+
+
+def _endpoints(given: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(given, Mapping) or not all(isinstance(part, str) for pair in given.items() for part in pair):
+        raise BadInput(
+            "endpoints must be URLs by the names of services",
+            hint='Such as {"polly": "https://..."}, or {"": "https://..."} for all.',
+        )
+    return dict(given)
 
 
 @frozen
@@ -103,12 +117,16 @@ class Account:
     region: str | None = None
     profile: str | None = None
     keys: Keys | None = None
-    endpoints: Mapping[str, str] = field(factory=dict, hash=False, converter=dict)
+    endpoints: Mapping[str, str] = field(factory=dict, hash=False, converter=_endpoints)
     ca_bundle: Path | str | None = None
     proxy: str | None = field(default=None, repr=False)
     wire: Wire | None = None
 
     def __attrs_post_init__(self) -> None:
+        for name, kinds in _KINDS.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kinds):
+                raise BadInput(f"{name} must be of type {kinds[0].__name__}, not {type(value).__name__}")
         if self.region is not None:
             _check_region("region", self.region)
         if self.profile is not None and not self.profile:
@@ -135,6 +153,30 @@ class Account:
                 await access.chain.end_processes()
 
         return await shelved(resources, ("voiceloop.aws.access", self), open_access)
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "region": (str,),
+    "profile": (str,),
+    "keys": (Keys,),
+    "ca_bundle": (str, Path),
+    "proxy": (str,),
+    "wire": (Wire,),
+}
+
+
+def is_account(instance: object, attribute: Any, value: object) -> None:
+    """The validator of every ``account`` argument. Raises BadInput that says what to pass."""
+    if isinstance(value, Account):
+        return
+    given, hint = type(value).__name__, "Leave it out for the account of the environment."
+    if isinstance(value, Keys):
+        hint = f"Pass {attribute.name}=Account(keys=...)."
+    elif isinstance(value, str) and _REGION.fullmatch(value) and "-" in value:
+        given, hint = repr(value), f'Pass {attribute.name}=Account(region="{value}").'
+    elif isinstance(value, str):  # it may be a key
+        hint = f'Pass {attribute.name}=Account(region="...") or Account(profile="...").'
+    raise BadInput(f"{attribute.name} must be an Account, not {given}", hint=hint)
 
 
 @define(eq=False)

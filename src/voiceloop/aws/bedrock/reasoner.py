@@ -11,7 +11,7 @@ import anyio
 from attrs import Attribute, evolve, field, frozen
 
 from voiceloop import clock
-from voiceloop.aws.account import Access, Account
+from voiceloop.aws.account import Access, Account, is_account
 from voiceloop.aws.bedrock.events import Reply
 from voiceloop.aws.bedrock.learnt import Learnt, nothing_learnt
 from voiceloop.aws.bedrock.models import default_model, geography, reasoning_fields
@@ -60,7 +60,7 @@ class Bedrock(Options, Reasoner):
     """
 
     model: str | None = field(default=None, validator=_model, kw_only=False)
-    account: Account = field(default=Account(), kw_only=True)
+    account: Account = field(default=Account(), kw_only=True, validator=is_account)
     history: HistoryLimits = field(default=_ALL, kw_only=True)
     timeout: float = field(default=20.0, validator=_seconds, kw_only=True)
     backoff: Backoff = field(default=Backoff(first=0.1, most=1.0, attempts=3), kw_only=True)

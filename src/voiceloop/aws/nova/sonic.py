@@ -9,7 +9,7 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 
 from voiceloop.audio import AudioFormat
-from voiceloop.aws.account import Account
+from voiceloop.aws.account import Account, is_account
 from voiceloop.aws.nova.family import SECOND, Family, Voice, family_of, speaks, voices_of
 from voiceloop.conversation import HistoryLimits
 from voiceloop.errors import BadInput, UnknownName
@@ -71,7 +71,7 @@ class NovaSonic(SpeechModel):
 
     voice: str = "matthew"
     model: str = field(default=SECOND, kw_only=True)
-    account: Account = field(factory=Account, kw_only=True)
+    account: Account = field(factory=Account, kw_only=True, validator=is_account)
     language: str | None = field(default=None, kw_only=True)
     voices: tuple[str, ...] = field(default=(), converter=tuple, kw_only=True)
     input_rate: int = field(default=16_000, validator=_rate, kw_only=True)

@@ -11,7 +11,7 @@ import anyio
 from attrs import Attribute, field, frozen
 
 from voiceloop.audio import MULAW_8K, AudioFormat
-from voiceloop.aws.account import Access, Account
+from voiceloop.aws.account import Access, Account, is_account
 from voiceloop.aws.polly.gate import gate
 from voiceloop.aws.polly.limiter import Quota
 from voiceloop.aws.polly.speech import Asker, Outlet, Speaking
@@ -90,7 +90,7 @@ class Polly(Synthesizer):
     lexicons: tuple[str, ...] = field(default=(), kw_only=True, converter=_names, validator=_lexicons)
     sample_rate: Literal[8000, 16000] = field(kw_only=True)
     encoding: Literal["pcm", "mulaw"] = field(default="pcm", kw_only=True)
-    account: Account = field(factory=Account, kw_only=True)
+    account: Account = field(factory=Account, kw_only=True, validator=is_account)
     quota: Quota | None = field(default=None, kw_only=True)
     capabilities: SynthesizerCapabilities = field(init=False, repr=False, eq=False)
 

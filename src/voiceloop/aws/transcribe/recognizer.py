@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from attrs import evolve, field, frozen
 
 from voiceloop.audio import PCM16_16K, AudioFormat
-from voiceloop.aws.account import Account
+from voiceloop.aws.account import Account, is_account
 from voiceloop.aws.transcribe.options import check, headers, names
 from voiceloop.aws.transcribe.stream import open_stream
 from voiceloop.interfaces import ListenConfig, Listening, Recognizer, RecognizerCapabilities
@@ -47,7 +47,7 @@ class Transcribe(Recognizer):
     name: ClassVar[str] = "Amazon Transcribe"
 
     language: str | None = field(default=None, kw_only=False)
-    account: Account = Account()
+    account: Account = field(default=Account(), validator=is_account)
     identify: Literal["single", "multiple"] | None = None
     languages: tuple[str, ...] = field(default=(), converter=names)
     preferred_language: str | None = None
