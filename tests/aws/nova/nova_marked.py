@@ -215,7 +215,8 @@ class Held:
         1. Each connection gets one stretch of the input, sample for sample, from its cut on: no cut lies before an
            earlier one, or after what was sent; the last ends with the input, unless connections broke at the end.
         2. Each word is heard once, in order, and is whole on a connection that answered it.
-        3. Each word and each typed text has one reply that speaks, or one tool call.
+        3. Each word and each typed text has one reply that speaks, or one tool call; words of one utterance may have
+           it together.
         4. The audio of replies is that of clauses of their text, each in its order and once; of a reply that is said
            to be complete it is all, unless connections broke.
         5. Each result of a tool is told once; it is in a history if no connection lived to be told.
@@ -266,11 +267,15 @@ class Held:
         called = Counter(number for number, _ in self.calls)
         for number in self.words:
             times = called[number] if number % 5 == 3 else spoke[f"w{number}"]
-            if times != 1:
+            if times != 1 and not (times == 0 and self._goes_on(f"w{number}")):
                 yield f"w{number} was answered {times} times"
         for number in self.typed:
             if spoke[f"t{number}"] != 1:
                 yield f"t{number} was answered {spoke[f't{number}']} times"
+
+    def _goes_on(self, word: str) -> bool:
+        """Whether ``word`` is not the last one of its utterance, whose last word is answered."""
+        return any(word in text.split()[:-1] for text in self.heard.values())
 
     def _whole_audio(self) -> Iterator[str]:
         for number, said in self.replies.items():

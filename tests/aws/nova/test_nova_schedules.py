@@ -216,6 +216,14 @@ FOUND = {
         longest=(7.0, "end"),
         detector=False,
     ),
+    "text is typed after a word, before there is a connection again": Schedule(
+        acts(("silent", 1.5), ("say", 3_000), ("type", 0)),
+        breaks=(("drop", 30),),
+        refused=("drop", "unavailable", "drop", "unavailable"),
+    ),
+    "connections break again and again, but each has replied": Schedule(
+        acts(*[("type", 0), ("answered", 1.0)] * 8), longest=(2.5, "end")
+    ),
     "it breaks as soon as it has got what waited": Schedule(
         acts(("say", 300), ("silent", 4), ("say", 600)),
         breaks=(("reset", 8), ("reset", 8), ("drop", 8), ("throttle", 8)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from voiceloop.aws.nova.history import GO_ON, lines
 from voiceloop.aws.nova.leg import Leg, Orders
@@ -44,7 +44,7 @@ class Baton:
     _reply: Reply | None = None
     _told: int = 0
     _most: int | None = None
-    _questions: dict[int, str] = field(factory=dict)
+    _questions: dict[int | None, Ask] = field(factory=dict)
 
     def attend(self, speaking: bool) -> None:
         """The session's detector says that the user speaks, or does not."""
@@ -52,9 +52,9 @@ class Baton:
             self._since = max(0, self.shared.ring.end - self._samples(_ONSET_MS))
         self.speaking = speaking
 
-    def question(self, turn: int, text: str) -> None:
-        """Text that is to be answered as ``turn``: it is asked again if the connection breaks."""
-        self._questions[turn] = text
+    def question(self, ask: Ask) -> None:
+        """Text that is to be answered: it is asked again if the connection breaks."""
+        self._questions[ask.turn] = ask
         while len(self._questions) > _QUESTIONS:
             del self._questions[next(iter(self._questions))]
 
@@ -106,7 +106,7 @@ class Baton:
         self.cut = scene.cut(recent=recent)
         if begun and heard is not None and heard.start is not None:
             self.cut = max(min(self._samples(heard.start - _LEAD_MS), scene.sent), scene.kept)
-        again = [Ask(self._questions[turn], turn) for turn in turns.asked if turn in self._questions]
+        again = [self._questions[turn] for turn in turns.asked if turn in self._questions]
         self._unsaid = "" if heard is None else " ".join(heard.texts) or self._unsaid
         if as_text:
             if self.shared.model.family.text_input:
@@ -117,7 +117,7 @@ class Baton:
         self._heard = heard
         self._reply = reply or self._reply
         if void is not None and void.turn in self._questions:
-            again.insert(0, Ask(self._questions[void.turn]))
+            again.insert(0, evolve(self._questions[void.turn], turn=None))
         if turns.owes and self.shared.model.family.text_input:
             again.append(Ask(GO_ON))
         self.shared.todo.extendleft(reversed(again))
@@ -126,7 +126,8 @@ class Baton:
     def hand_to(self, leg: Leg) -> None:
         """``leg`` serves from now on."""
         turns = leg.turns
-        turns.heard, turns.before = self._heard, self._reply
+        turns.heard = turns.again = self._heard
+        turns.before = self._reply
         self._heard = None
         self._tell_results()
         leg.take_over(self._orders())

@@ -10,7 +10,7 @@ import anyio
 from voiceloop.aws.nova.bell import Outbox
 from voiceloop.aws.nova.events_in import PROVIDER
 from voiceloop.aws.nova.history import GREETING
-from voiceloop.aws.nova.pump import Ask, Learnt, Shared
+from voiceloop.aws.nova.pump import Learnt, Shared
 from voiceloop.aws.nova.renewal import Renewer
 from voiceloop.aws.nova.ring import Ring
 from voiceloop.aws.nova.sonic import NovaSonic
@@ -122,7 +122,7 @@ class NovaLink(Link):
 
     def _ask(self, text: str, turn: int) -> None:
         if self._model.family.text_input:
-            self._renewer.tell(Ask(text, turn))
+            self._renewer.ask(text, turn)
         else:
             self._cannot(turn, f"{self._model.model} takes no text", "Use a Nova 2 model, such as the default.")
 

@@ -32,10 +32,14 @@ _HELD_LOOK = 0.1
 
 @frozen
 class Ask:
-    """Text for the model, to be answered as turn ``turn`` (None: as a reply of its own)."""
+    """Text for the model, to be answered as turn ``turn`` (None: as a reply of its own).
+
+    ``at``: one past the input that came before it. Told sooner, that input would interrupt the answer.
+    """
 
     text: str = field(repr=False)
     turn: int | None = None
+    at: int = 0
 
 
 @frozen
@@ -71,7 +75,7 @@ class Shared:
 class Pump:
     """Feeds ``line`` until ``leaving()``. ``told_at``: when something was sent that has to be answered.
 
-    ``talked_over_tool``: audio was sent while a tool was pending.
+    ``telling``: what is being sent beside audio. ``talked_over_tool``: audio was sent while a tool was pending.
     """
 
     shared: Shared
@@ -80,6 +84,7 @@ class Pump:
     bell: Bell
     leaving: Callable[[], bool]
     told_at: float = 0.0
+    telling: ToDo | None = None
     talked_over_tool: bool = False
     _quiet_at: float = 0.0
     _pace: float = 0.0
@@ -92,7 +97,7 @@ class Pump:
         todo = self.shared.todo
         while not self.leaving():
             now = clock.now()
-            if todo and self._due(todo[0]):
+            if todo and self._due(todo[0], now):
                 await self._tell(todo[0])
                 continue
             deaf = self.shared.learnt.deaf_while_tools and bool(self.turns.tools)
@@ -142,12 +147,20 @@ class Pump:
         self.talked_over_tool = self.talked_over_tool or bool(self.turns.tools)
         await self.line.audio(pcm, at)
 
-    def _due(self, item: ToDo) -> bool:
-        return not isinstance(item, Handover) or self.line.sent >= item.at
+    def _due(self, item: ToDo, now: float) -> bool:
+        rate = self.line.rate
+        match item:
+            case Handover(at):
+                return self.line.sent >= at
+            case Ask(at=at) if not self._held:
+                sent = (at - self.line.sent) * 1000 < _LEAST_MS * rate
+                return sent and not self.turns.makes_good(at * 1000 / rate, now)
+            case _:
+                return True
 
     async def _tell(self, item: ToDo) -> None:
         """Send it; if it is sent too late to be answered here, it stays to be told to the next connection."""
-        line = self.line
+        line, self.telling = self.line, item
         match item:
             case Ask(text=text):
                 await line.text(text)
@@ -159,6 +172,7 @@ class Pump:
                 await line.end_turn()
             case ToolResult():
                 pass  # the next connection finds it in the history
+        self.telling = None
         if not self.leaving():
             self.shared.todo.remove(item)
             self._told(item)

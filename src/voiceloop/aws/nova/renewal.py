@@ -33,7 +33,7 @@ _LOOK = 0.1
 """How often a good moment is looked for, in seconds."""
 
 _TEND = 1.0
-_AGED = 5.0  # a connection that served for so long was no failed attempt
+_AGED = 5.0  # a connection that served for so long was no failed attempt, nor one that replied
 _SETTLE = 10.0
 _CLOSING = 2.5
 _STOOD = 2.0
@@ -134,8 +134,6 @@ class Renewer:
 
     def tell(self, item: ToDo) -> None:
         """Tell the model, on whatever connection serves."""
-        if isinstance(item, Ask) and item.turn is not None:
-            self.baton.question(item.turn, item.text)
         self.shared.todo.append(item)
         if self._current is not None:
             self._current.bell.ring()
@@ -149,15 +147,21 @@ class Renewer:
         if not self.shared.model.family.text_input and leg is not None and leg.turns.connection != result.connection:
             self.want()  # it can only be told as history
 
+    def ask(self, text: str, turn: int) -> None:
+        """Text that the model is to answer as ``turn``."""
+        ask = Ask(text, turn, self.shared.ring.end)
+        self.baton.question(ask)
+        self.tell(ask)
+
     def hand_over(self) -> None:
         """The user's turn is over, by hand."""
         self.tell(Handover(self.shared.ring.end))
 
     def withdraw(self, turn: int) -> None:
         """``turn`` is void: it is not asked for, if that has not been done yet."""
-        todo = self.shared.todo
+        todo, pump = self.shared.todo, None if self._current is None else self._current.pump
         for item in [item for item in todo if isinstance(item, Ask) and item.turn == turn]:
-            if self._current is None or item is not todo[0]:
+            if pump is None or item is not pump.telling:
                 todo.remove(item)
 
     def want(self) -> None:
@@ -360,7 +364,7 @@ class Renewer:
 
     def _lost(self, leg: Leg, kind: Trouble) -> None:
         now = clock.now()
-        if now - self._record.served > _AGED:
+        if now - self._record.served > _AGED or leg.turns.replied:
             self._record.attempt = 0
         if kind is Trouble.LASTING:
             self._happen(Happening.REFUSED)

@@ -86,7 +86,8 @@ class Turns:
     """The reducer of one connection. ``connection``: its number; ``rate`` of its output in Hz.
 
     ``place(ms)``: where in the session's input, in ms, the audio sent on this connection at ``ms`` lies.
-    ``heard``: an utterance whose audio is sent again on this connection.
+    ``heard``: what the user said and nothing answered; ``again``: such of it whose audio is sent on this connection
+    for another time.
     ``before``: the last reply of the connection before, which may still be made or played.
     """
 
@@ -95,6 +96,7 @@ class Turns:
     ids: Ids
     place: Callable[[float], float] = lambda ms: ms
     heard: Heard | None = None
+    again: Heard | None = None
     before: Reply | None = None
     reply: Reply | None = None
     retired: bool = False
@@ -151,6 +153,15 @@ class Turns:
         """The turns that were asked for, and have no reply yet."""
         return tuple(turn for turn, _ in self._asked if turn is not None)
 
+    def makes_good(self, until: float, now: float) -> bool:
+        """Whether what was sent again, said before ``until`` ms of the input, is still to be answered, or just is."""
+        again, reply = self.again, self.reply
+        if again is None or (again.start is not None and again.start >= until):
+            return False
+        if again is self.heard:
+            return self.unanswered(now) is not None
+        return again is self.answered and reply is not None and reply.open and now - reply.changed <= _SUPERSEDED
+
     def overdue(self, before: float) -> tuple[int, ...]:
         """The turns that were asked for before that time, and have no reply yet."""
         return tuple(turn for turn, at in self._asked if turn is not None and at < before)
@@ -190,6 +201,11 @@ class Turns:
     def generating(self) -> bool:
         """Whether a reply is being made."""
         return self.reply is not None and self.reply.open
+
+    @property
+    def replied(self) -> bool:
+        """Whether anything was said."""
+        return any(reply.audio_ms for reply in self.recent)
 
     @property
     def tools(self) -> frozenset[str]:
