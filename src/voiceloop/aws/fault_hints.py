@@ -43,10 +43,11 @@ SIGN_IN = (
     "`aws configure` or `aws sso login`, give Account(keys=...), or attach a role to the instance, task or function."
 )
 EXPIRED = (
-    "Fetch new temporary credentials (`aws sso login`, `aws login` or STS) and set AWS_SESSION_TOKEN with its keys; "
-    "check the clock of this machine."
+    "Fetch new temporary credentials (`aws sso login`, `aws login` or STS) and set AWS_SESSION_TOKEN with its keys. "
+    "{clock}"
 )
-CLOCK = "Check the clock of this machine, and AWS_SECRET_ACCESS_KEY."
+CLOCK_OR_KEY = "{clock_or_key}"
+CLOCK = "{clock}"
 SSO = "Run `aws sso login` (or `aws login`), with --profile or AWS_PROFILE if it is not the default profile."
 DENIED = "Allow {action} on {resource} for {identity}: IAM console > Roles or Users > Add permissions."
 CATALOG = (
@@ -64,6 +65,9 @@ REACH = (
     "region may lack the service."
 )
 PROXY = "The answer is not AWS's: check HTTPS_PROXY and NO_PROXY, or the proxy itself."
-CERTIFICATE = "Set AWS_CA_BUNDLE, or Account(ca_bundle=...), to the PEM file of the authority that signed it."
+CERTIFICATE = (
+    "Set AWS_CA_BUNDLE, or Account(ca_bundle=...), to the PEM file of the authority that signed it; if it has "
+    "expired or is not valid yet, check the clock of this machine."
+)
 WAIT = "Try again a little later."
 SILENCE = "Audio must reach the service all the time: is the microphone muted? Send silence while it is."

@@ -14,6 +14,7 @@ from voiceloop.aws.fault_hints import (
     BEDROCK,
     CATALOG,
     CLOCK,
+    CLOCK_OR_KEY,
     DENIED,
     EXPIRED,
     MORE,
@@ -52,7 +53,8 @@ class Row:
 
     It fits when the plain code is among ``codes`` (any, if there are none), the service among ``services``, the
     operation among ``operations``, the status is at least ``status``, and one of ``says`` (lower case) is in the
-    message. ``hint`` may use ``{action}``, ``{resource}``, ``{quota}``, ``{service}`` and ``{identity}``.
+    message. ``hint`` may use ``{action}``, ``{resource}``, ``{quota}``, ``{service}`` and ``{identity}``,
+    and ``{clock}`` and ``{clock_or_key}`` for what to do about the time.
     """
 
     error: type[ProviderError]
@@ -95,7 +97,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         ProviderRefused,
         "do not retry",
-        CLOCK,
+        CLOCK_OR_KEY,
         codes=(
             "invalidsignature",
             "signaturedoesnotmatch",

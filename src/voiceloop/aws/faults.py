@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define
 
 from voiceloop.aws.fault_causes import CREDENTIAL_ERRORS, PROXY_ROW, TRANSPORT_ERRORS, UNKNOWN, UNNAMED
+from voiceloop.aws.fault_clock import advice, skew
 from voiceloop.aws.fault_hints import ACTIONS, NOVA, PROVIDERS, QUOTAS, SIGNING_NAMES
 from voiceloop.aws.fault_table import ROWS, Remedy, Row, plain
 from voiceloop.aws.wire.stream import Message
@@ -72,9 +73,8 @@ def from_response(
     members = _members(body)
     code = known.get("x-amzn-errortype") or _text(members, "__type", "code", "Code")
     request = next((known[name] for name in _REQUEST_IDS if name in known), None)
-    answer = _Answer(
-        service, operation, status, code, _text(members, "message", "Message"), request, _details(members)
-    )
+    text, date = _text(members, "message", "Message"), known.get("date", "")
+    answer = _Answer(service, operation, status, code, text, request, _details(members), date)
     if not code and request is None:
         return answer.error(PROXY_ROW if status < 500 else None, provider)
     return answer.error(None, provider)
@@ -141,7 +141,8 @@ def _of_client_error(
     text = str(response["Error"].get("Message") or "")
     status = about.get("HTTPStatusCode")
     details = _details({**response, **response["Error"]})
-    answer = _Answer(service, operation, status, code, text, about.get("RequestId"), details)
+    date = str((about.get("HTTPHeaders") or {}).get("date") or "")
+    answer = _Answer(service, operation, status, code, text, about.get("RequestId"), details, date)
     if not code and not text:
         return answer.error(UNNAMED, provider)
     # An answer without AWS's error members gets its status for a code.
@@ -161,6 +162,7 @@ class _Answer:
     text: str
     request: str | None
     details: str
+    date: str = ""
 
     def error(self, row: Row | None, provider: str | None, keep: BaseException | None = None) -> ProviderError:
         self._take_request_id()
@@ -220,7 +222,9 @@ class _Answer:
             identity=who[1] if who else "the identity that is used",
             quota=QUOTAS.get(self.operation, "requests per second of the operation"),
             service=PROVIDERS.get(self.service, self.service),
-        )
+            clock=advice(skew(self.date, self.text)),
+            clock_or_key=advice(skew(self.date, self.text), "AWS_SECRET_ACCESS_KEY"),
+        ).rstrip()
 
 
 def _shortened(text: str) -> str:

@@ -24,7 +24,10 @@ Reason: TypeAlias = Callable[[], ProviderError]
 """Makes an error anew: one that is raised in two tasks would mix their tracebacks."""
 
 _PROXY_HINT = "HTTPS_PROXY, NO_PROXY or the account's proxy say which proxy is used."
-_CERTIFICATE_HINT = "Set AWS_CA_BUNDLE or the account's ca_bundle if a proxy or a test server has its own authority."
+_CERTIFICATE_HINT = (
+    "Set AWS_CA_BUNDLE or the account's ca_bundle if a proxy or a test server has its own authority; if it has "
+    "expired or is not valid yet, check the clock of this machine."
+)
 _HTTP2_HINT = "A proxy that opens TLS, or a test server, may lack HTTP/2."
 
 
