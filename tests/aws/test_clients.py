@@ -98,7 +98,9 @@ async def wait_for_idle(access: Access, count: int) -> None:
 
 async def connections(access: Access) -> Connections:
     await access.client("polly")
-    return (await access.service("polly")).connections
+    opened = (await access.service("polly")).connections
+    assert isinstance(opened, Connections)
+    return opened
 
 
 async def test_fifty_sessions_that_warm_at_once_each_find_a_connection(authority: Authority) -> None:

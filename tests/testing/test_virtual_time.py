@@ -242,3 +242,61 @@ def test_an_error_of_main_comes_out() -> None:
 
     with pytest.raises(ValueError, match="mine"):
         vt.run(main)
+
+
+# ---------------------------------------------------------------- what stands in for outside work
+
+
+@pytest.mark.virtual_time
+async def test_the_clock_goes_on_for_what_stands_in_for_outside_work() -> None:
+    with clock.outside_work(), clock.outside_work():
+        with vt.inside_work():
+            await anyio.sleep(5)
+        await anyio.to_thread.run_sync(time.sleep, 0.01)
+    assert clock.now() == vt.START + 5
+
+
+@pytest.mark.virtual_time
+async def test_it_does_not_go_on_for_the_outside_work_of_others() -> None:
+    seen: list[float] = []
+
+    async def other() -> None:
+        with vt.inside_work():  # holds nothing itself
+            await anyio.sleep(5)
+        seen.append(clock.now())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(other)
+        await anyio.sleep(1)
+        await anyio.to_thread.run_sync(time.sleep, 0.05)
+        assert clock.now() == vt.START + 1
+        assert seen == []
+    assert seen == [vt.START + 5]
+
+
+@pytest.mark.virtual_time
+async def test_a_hold_that_several_lift_is_taken_up_by_the_last_and_may_end_before() -> None:
+    at: list[tuple[str, float]] = []
+
+    async def sleep(seconds: float) -> None:
+        with vt.inside_work():
+            await anyio.sleep(seconds)
+        at.append(("slept", clock.now() - vt.START))
+
+    with clock.outside_work():
+        async with anyio.create_task_group() as group:
+            group.start_soon(sleep, 1)
+            group.start_soon(sleep, 2)
+        await anyio.to_thread.run_sync(time.sleep, 0.01)
+        later = asyncio.create_task(sleep(3))
+        await asyncio.sleep(0)
+    await anyio.sleep(1)
+    await later
+    await anyio.sleep(1)
+    assert at == [("slept", 1), ("slept", 2), ("slept", 5)]
+    assert clock.now() == vt.START + 6
+
+
+async def test_in_real_time_it_does_nothing() -> None:
+    with vt.inside_work():
+        await anyio.sleep(0)

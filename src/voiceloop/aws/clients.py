@@ -19,7 +19,8 @@ from voiceloop.rules.backoff import Backoff
 
 if TYPE_CHECKING:
     from voiceloop.aws.account import Access
-    from voiceloop.aws.connections import Connections
+    from voiceloop.aws.connections import Patience
+    from voiceloop.aws.wire.requests import Requests
 
 __all__ = ("Client", "call", "open_client")
 
@@ -32,7 +33,7 @@ class Client:
     """A service's aiobotocore client and the connections under it."""
 
     boto: Any
-    connections: Connections
+    connections: Requests
 
     @property
     def busy(self) -> bool:
@@ -81,18 +82,16 @@ async def open_client(access: Access, service: str) -> AsyncIterator[Client]:
         access.endpoint(service)  # refuses a region without the service
     if not (service == "bedrock-runtime" and "AWS_BEARER_TOKEN_BEDROCK" in os.environ):
         await access.credentials()
-    tls = await access.tls()
-
     with clock.outside_work():
         await anyio.to_thread.run_sync(_load, access, service)
     from aioboto3 import Session
     from aiobotocore.config import AioConfig
 
-    from voiceloop.aws.connections import Connections, Patience
+    from voiceloop.aws.connections import Patience
 
     patience = Patience(read=_READ)
     async with AsyncExitStack() as stack:
-        connections = await stack.enter_async_context(Connections(tls, access.proxy, patience))
+        connections = await stack.enter_async_context(await _requests(access, patience))
         config = AioConfig(
             http_session_cls=lambda **_: connections,
             retries={"mode": "standard", "total_max_attempts": 1},
@@ -105,6 +104,15 @@ async def open_client(access: Access, service: str) -> AsyncIterator[Client]:
         with clock.outside_work(), translated(service, ""):
             boto = await stack.enter_async_context(making)
         yield Client(boto, connections)
+
+
+async def _requests(access: Access, patience: Patience) -> Requests:
+    """What carries the client's requests: the account's own wire, or connections over sockets."""
+    from voiceloop.aws.connections import Connections
+
+    wire = access.account.wire
+    carried = wire.requests() if wire is not None else None
+    return Connections(await access.tls(), access.proxy, patience) if carried is None else carried
 
 
 def _load(access: Access, service: str) -> None:

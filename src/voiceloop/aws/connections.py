@@ -7,7 +7,6 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 from weakref import WeakSet
 
@@ -21,6 +20,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from voiceloop import clock
+from voiceloop.aws.wire.requests import Requests
 
 # A reservation by `warm` that no request took is forgotten after this many seconds.
 _SOON = 20.0
@@ -40,7 +40,7 @@ class Patience:
     limit: int = 512
 
 
-class Connections:
+class Connections(Requests):
     """What aiobotocore calls its HTTP session, on aiohttp.
 
     aiobotocore's own makes a TLS context for each client on the event loop, does not check whose certificate it is
@@ -149,14 +149,6 @@ class Connections:
     async def close(self) -> None:
         """Close all connections."""
         await self._http.close()
-
-    async def __aenter__(self) -> Connections:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 @define(eq=False)

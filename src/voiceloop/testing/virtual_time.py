@@ -23,15 +23,18 @@ import asyncio
 import random
 import selectors
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from attrs import define
+
 from voiceloop import clock
 from voiceloop.errors import VoiceloopError
 
-__all__ = ("EPOCH", "START", "Deadlock", "VirtualTimeLoop", "run", "seeded", "virtual_time")
+__all__ = ("EPOCH", "START", "Deadlock", "VirtualTimeLoop", "inside_work", "run", "seeded", "virtual_time")
 
 T = TypeVar("T")
 
@@ -71,24 +74,73 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     @contextmanager
     def outside_work(self) -> Iterator[None]:
         """The clock stands still inside. May be nested, and entered by several tasks."""
-        self._jumping.outside += 1
+        hold = _Hold(self._jumping)
+        _holds.set((*_holds.get(), hold))
         try:
             yield
         finally:
-            self._jumping.outside -= 1
+            _holds.set(tuple(other for other in _holds.get() if other is not hold))
+            hold.end()
+
+    @contextmanager
+    def inside_work(self) -> Iterator[None]:
+        """The clock goes on inside, whatever outside work is believed to go on around it in the same task."""
+        holds = _holds.get()
+        for hold in holds:
+            hold.lift()
+        try:
+            yield
+        finally:
+            for hold in holds:
+                hold.take_up()
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """As in asyncio, and holds the clock until ``func`` has returned."""
         future: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
-        hold = self.outside_work()
-        hold.__enter__()
-        future.add_done_callback(lambda _: hold.__exit__(None, None, None))
+        hold = _Hold(self._jumping)
+        future.add_done_callback(lambda _: hold.end())
         return future
 
     async def shutdown_default_executor(self, *args: Any, **options: Any) -> None:
         """As in asyncio; the clock stands still until the threads have ended."""
         with self.outside_work():
             await super().shutdown_default_executor(*args, **options)
+
+
+@define(eq=False)
+class _Hold:
+    """One stretch of outside work, which stops the clock from the beginning on."""
+
+    _selector: _JumpingSelector
+    _lifted: int = 0
+    _over: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self._selector.outside += 1
+
+    def end(self) -> None:
+        self._over = True
+        self._selector.outside -= not self._lifted
+
+    def lift(self) -> None:
+        """Let the clock go on for now; several may."""
+        self._selector.outside -= not self._lifted and not self._over
+        self._lifted += 1
+
+    def take_up(self) -> None:
+        """End a :meth:`lift`."""
+        self._lifted -= 1
+        self._selector.outside += not self._lifted and not self._over
+
+
+_holds: ContextVar[tuple[_Hold, ...]] = ContextVar("voiceloop_outside_work", default=())
+
+
+def inside_work() -> AbstractContextManager[object]:
+    """Hold around a wait for something on the same event loop that stands in for outside work, such as an emulator in
+    memory: the clock goes on though the caller holds ``clock.outside_work()``. In real time it does nothing."""
+    loop = asyncio.get_running_loop()
+    return loop.inside_work() if isinstance(loop, VirtualTimeLoop) else nullcontext()
 
 
 class _JumpingSelector(selectors.BaseSelector):

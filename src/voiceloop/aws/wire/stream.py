@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 if TYPE_CHECKING:
     from voiceloop.aws.account import Access
+    from voiceloop.aws.wire.requests import Requests
 
 HeaderValue: TypeAlias = bool | int | bytes | str | datetime | UUID
 
@@ -96,7 +97,7 @@ class EventStream(abc.ABC):
 
 
 class Wire(abc.ABC):
-    """What carries event streams: HTTP/2 over TLS, or a test's own."""
+    """What carries event streams: HTTP/2 over TLS, or a test's own, which may carry plain requests too."""
 
     @abc.abstractmethod
     def open(
@@ -105,3 +106,7 @@ class Wire(abc.ABC):
         """Open a stream on a connection of its own. Entering returns when events can be written: TLS and HTTP/2 stand
         and the request is sent; it does not wait for the response. Leaving resets what has not ended, and closes.
         """
+
+    def requests(self) -> Requests | None:
+        """What carries plain requests where no sockets do; None: sockets."""
+        return None

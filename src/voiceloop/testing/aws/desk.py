@@ -64,8 +64,8 @@ class Desk:
         """Answer a request that has no service."""
         await _answer(line, words_of("").http(refusal))
 
-    async def plain(self, head: Head, body: bytes, line: Line, connection: int) -> None:
-        """Answer one plain request. Raises ConnectionLost."""
+    async def plain(self, head: Head, body: bytes, line: Line, connection: int, *, fresh: bool = True) -> None:
+        """Answer one plain request. ``fresh``: its signature may not be old. Raises ConnectionLost."""
         found = self.rest_service(head.method, head.path)
         if found is None:
             await self.refuse(line)
@@ -75,7 +75,7 @@ class Desk:
         faulty = self._watched(line, call)
 
         async def work() -> None:
-            seal = verify(head, body, SIGNING_NAMES[service.service], self.ring, connection)
+            seal = verify(head, body, SIGNING_NAMES[service.service], self.ring, connection, fresh=fresh)
             request = Request(head.method, head.path, dict(head.pairs), head.fields, body, seal.caller)
             self._authorise(call, faulty, seal.caller, service.actions(request))
             await faulty.request()

@@ -1,7 +1,7 @@
-"""Event streams from a voiceloop provider to the emulated services without sockets: for virtual time.
+"""From a voiceloop provider to the emulated services without sockets: for virtual time.
 
-Messages pass as values; there are no bytes to sign, so no signatures are checked here, but keys and their expiry
-are. Where a fault needs bytes, they pass through amazon-transcribe's codec.
+Messages of event streams pass as values; there are no bytes to sign, so no signatures are checked of them, but keys
+and their expiry are. Where a fault needs bytes, they pass through amazon-transcribe's codec.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import unquote
 
 import anyio
@@ -21,13 +21,15 @@ from voiceloop.errors import ProviderError, ProviderMisbehaved, ProviderTimeout,
 from voiceloop.testing.aws.desk import EVENT_STREAM, Desk
 from voiceloop.testing.aws.exchange import Caller, ConnectionLost, Refusal
 from voiceloop.testing.aws.frames import BadFrame, Chunk, Decoder, as_bytes
-from voiceloop.testing.aws.line import Break, Line
+from voiceloop.testing.aws.pipe import Pipe, PipeLine
 from voiceloop.testing.aws.signatures import check_expiry
+
+if TYPE_CHECKING:
+    from voiceloop.aws.wire.requests import Requests
 
 Spawn: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 _MOST_SENT = 64
-_MOST_RECEIVED = 256
 
 
 @frozen(eq=False)
@@ -71,8 +73,14 @@ class MemoryWire(Wire):
                 await over.wait()
             scope.cancel()
 
+    def requests(self) -> Requests:
+        """What carries plain requests, as :meth:`Wire.requests` says."""
+        from voiceloop.testing.aws.memory_http import MemoryRequests
+
+        return MemoryRequests(self._desk, self._spawn, self._connection())
+
     async def _answer(self, link: _Link, credentials: Credentials, region: str, number: int) -> None:
-        line = _MemoryLine(link)
+        line = PipeLine(link)
         try:
             keys = self._desk.ring.find(credentials.access_key, credentials.token)
         except Refusal as refusal:
@@ -85,54 +93,21 @@ class MemoryWire(Wire):
 
 
 @define(eq=False)
-class _Answer:
-    """What the service has sent, and how that ended: properly, or with the connection."""
-
-    status: int | None = None
-    headers: Mapping[str, str] = field(factory=dict)
-    coming: deque[Chunk] = field(factory=deque)
-    ended: bool = False
-    lost: bool = False
-
-    @property
-    def over(self) -> bool:
-        return self.ended or self.lost
-
-
-@define(eq=False)
-class _Link(EventStream):
+class _Link(Pipe, EventStream):
     """Both directions of one stream, as its caller sees it."""
 
     provider: str
     request: StreamRequest
     deadlines: Deadlines
     sent: deque[Message] = field(factory=deque)
-    answer: _Answer = field(factory=_Answer)
     begun: bool = False
     ending: bool = False
-    left: bool = False
-    changed: anyio.Event = field(factory=anyio.Event)
     _broken: Callable[[], ProviderError] | None = None
     _decoder: Decoder | None = None
     _decoded: deque[Message] = field(factory=deque)
 
-    def notify(self) -> None:
-        """Something has changed: let whoever waits look again."""
-        self.changed.set()
-        self.changed = anyio.Event()
-
-    def lose(self) -> None:
-        """Nothing more comes from the service."""
-        self.answer.lost = self.answer.lost or not self.answer.ended
-        self.notify()
-
-    def leave(self) -> None:
-        """The caller is gone."""
-        self.left = True
-        self.notify()
-
     async def send(self, message: Message) -> None:
-        await self._until(
+        await self._within(
             lambda: len(self.sent) < _MOST_SENT or self.answer.over, self.deadlines.send, "sending an event"
         )
         if self.answer.over:
@@ -147,12 +122,12 @@ class _Link(EventStream):
 
     async def response(self) -> Mapping[str, str]:
         doing = "waiting for the response"
-        await self._until(lambda: self.begun or self.ending or self._answered, None, doing)
-        await self._until(lambda: self._answered, self.deadlines.headers, doing)
+        await self._within(lambda: self.begun or self.ending or self._answered, None, doing)
+        await self._within(lambda: self._answered, self.deadlines.headers, doing)
         if self.answer.status == 200:
             return self.answer.headers
         if self.answer.status is not None:
-            await self._until(lambda: self.answer.over, self.deadlines.headers, "reading the response")
+            await self._within(lambda: self.answer.over, self.deadlines.headers, "reading the response")
         raise self._failure()
 
     def __aiter__(self) -> AsyncIterator[Message]:
@@ -166,7 +141,7 @@ class _Link(EventStream):
                 return self._checked(self._decoded.popleft())
             if self._broken is not None:
                 raise self._broken()
-            await self._until(
+            await self._within(
                 lambda: bool(self.answer.coming) or self.answer.over, self.deadlines.idle, "waiting for an event"
             )
             if self.answer.coming:
@@ -216,11 +191,10 @@ class _Link(EventStream):
         text = "the stream has ended" if self.answer.ended else "the connection was lost"
         return ProviderUnavailable(text, provider=self.provider, retryable=True)
 
-    async def _until(self, condition: Callable[[], bool], seconds: float | None, doing: str) -> None:
+    async def _within(self, condition: Callable[[], bool], seconds: float | None, doing: str) -> None:
         try:
             with anyio.fail_after(seconds):
-                while not condition():
-                    await self.changed.wait()
+                await self.until(condition)
         except TimeoutError:
             raise ProviderTimeout(
                 f"nothing happened for {seconds:g} s", provider=self.provider, doing=doing, retryable=True
@@ -255,54 +229,13 @@ class _Inward:
 
     async def __anext__(self) -> Message:
         link = self._link
-        while not link.sent:
-            if link.left:
-                raise ConnectionLost
-            if link.ending:
-                raise StopAsyncIteration
-            await link.changed.wait()
+        await link.until(lambda: link.sent or link.left or link.ending)
+        if not link.sent:
+            raise ConnectionLost if link.left else StopAsyncIteration
         self._check()
         message = link.sent.popleft()
         link.notify()
         return message
-
-
-@define(eq=False)
-class _MemoryLine(Line):
-    """The service's end."""
-
-    _link: _Link
-
-    async def gone(self) -> None:
-        while not self._link.left:
-            await self._link.changed.wait()
-
-    async def head(self, status: int, headers: Mapping[str, str]) -> None:
-        self._link.answer.status, self._link.answer.headers = (
-            status,
-            {name.lower(): value for name, value in headers.items()},
-        )
-        self._link.notify()
-
-    async def data(self, chunk: Chunk) -> None:
-        link = self._link
-        while len(link.answer.coming) >= _MOST_RECEIVED and not link.left:
-            await link.changed.wait()
-        if link.left or link.answer.lost:
-            raise ConnectionLost
-        link.answer.coming.append(chunk)
-        link.notify()
-
-    async def finish(self) -> None:
-        self._link.answer.ended = True
-        self._link.notify()
-
-    async def break_off(self, how: Break) -> None:
-        match how:
-            case "cut":
-                await self.finish()
-            case "reset" | "drop":
-                self._link.lose()
 
 
 __all__ = ("EVENT_STREAM", "MemoryWire")
