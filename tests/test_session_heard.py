@@ -9,6 +9,7 @@ import voiceloop as vl
 from voiceloop.conversation import AssistantEntry
 from voiceloop.memory import InProcessMemory
 from voiceloop.testing.event_log import assert_log
+from voiceloop.testing.scripted import Delay
 
 from .session_kit import LONG, cascade, collect, of, session, the
 
@@ -185,6 +186,24 @@ async def test_a_player_that_stops_after_the_last_audio_completes_the_turn() -> 
 
     ended = await player.run(play)
     assert (ended.reason, ended.heard.text) == ("completed", LONG)
+
+
+@pytest.mark.parametrize("last", [1140, 1139.6])
+async def test_the_last_report_may_come_after_the_estimated_end(last: float) -> None:
+    log: list[vl.Event] = []
+    # All audio is out long before the model says that this was all: at 1.63 s, when it should have been played.
+    model = cascade(replies=[["One two three four.", Delay(1.4)]])
+    async with session(model) as running, anyio.create_task_group() as group:
+        group.start_soon(collect, running, log)
+        await running.send_text("Count")
+        await anyio.sleep(1.3)
+        running.played(1, 900)
+        await anyio.sleep(0.4)
+        running.played(1, last)
+        await running.end_input()
+    ended = the(log, vl.TurnEnded)
+    assert (ended.heard.ms, ended.heard.basis, ended.heard.text) == (1140, "measured", "One two three four.")
+    assert ended.at == pytest.approx(1.7)
 
 
 async def test_to_a_file_what_left_was_heard() -> None:

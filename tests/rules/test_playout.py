@@ -73,6 +73,13 @@ def test_no_report_beyond_what_can_have_been_played(told: float, counts: float) 
     assert head.uncertainty_ms(99.0) == 0
 
 
+@pytest.mark.parametrize("told", [1524.125, 1524.1, 1524])
+def test_a_rounded_report_of_the_end_is_the_end(told: float) -> None:
+    head = playing((10.0, 1524.125))
+    head.report(told, 11.6)
+    assert (head.position_ms(11.6), head.uncertainty_ms(11.6), head.ahead_ms(11.6)) == (1524.125, 0, 0)
+
+
 def test_nothing_counts_after_the_last_word() -> None:
     head = playing((10.0, 1000))
     head.report(300, 10.5, stopped=True)

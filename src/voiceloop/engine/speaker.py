@@ -219,14 +219,17 @@ class Speaker:
         turn = self.current
         if turn is None or turn.track is not track or track.held:
             return
-        if not track.playhead.ahead_ms(clock.now()):
-            self._complete()
-        else:
-            self._timers.set("playback", self._playback_end(turn), self._complete)
+        self._end_when_played(turn)
 
-    def _playback_end(self, turn: Turn) -> float:
-        grace = self._voice.limits.settle if turn.track.playhead.reported else 0.0
-        return turn.track.playhead.ends_at() + grace
+    def _end_when_played(self, turn: Turn) -> None:
+        """All of ``turn`` has left. A player that reports has a while to tell of the last of it."""
+        playhead, now = turn.track.playhead, clock.now()
+        if playhead.reported and not playhead.certain_of_all:
+            self._timers.set("playback", playhead.ends_at() + self._voice.limits.settle, self._complete)
+        elif playhead.ahead_ms(now):
+            self._timers.set("playback", playhead.ends_at(), self._complete)
+        else:
+            self._complete()
 
     def played(self, number: int, ms: float, *, stopped: bool) -> None:
         """The listener reports its position."""
@@ -244,10 +247,10 @@ class Speaker:
         track.playhead.report(ms, now, stopped=stopped)
         self._lanes.moved()
         if track.drained and (stopped or not track.held):
-            if stopped or not track.playhead.ahead_ms(now):
+            if stopped:
                 self._complete()
             else:
-                self._timers.set("playback", self._playback_end(turn_now), self._complete)
+                self._end_when_played(turn_now)
         elif stopped:
             self.happen(Happening.TYPED, "call")
 

@@ -12,6 +12,9 @@ from voiceloop.events import Heard
 WITHOUT_REPORTS_MS = 300.0
 """How wrong an estimate may be when the player never reported: network and player buffer."""
 
+ROUNDING_MS = 1.0
+"""Players report ms, and may round them: one that is this close to the end of what it was given is at the end."""
+
 _MS_PER_CHARACTER = 65.0
 """The pace of speech assumed for text whose audio has not ended yet."""
 
@@ -62,6 +65,8 @@ class Playhead:
         if self.stopped or self._first is None:
             return
         ms = max(0.0, min(ms, self.delivered_ms, (now - self._first) * 1000 if self.paced else ms))
+        if self.delivered_ms - ms < ROUNDING_MS:
+            ms = self.delivered_ms
         left = self.delivered_ms - ms
         if self._paused_left is not None:
             self._paused_left = left
@@ -87,11 +92,14 @@ class Playhead:
         """When all that was delivered will have been played, if nothing pauses it."""
         return self._ends
 
+    @property
+    def certain_of_all(self) -> bool:
+        """Whether it is known, not estimated, that all that was delivered was played."""
+        return not self.paced or (self.reported and self._reported_ms >= self.delivered_ms)
+
     def uncertainty_ms(self, now: float) -> float:
         """How far :meth:`position_ms` may be off."""
-        if self.stopped and self.reported:
-            return 0.0
-        if not self.paced or (self.reported and self._reported_ms >= self.delivered_ms):
+        if (self.stopped and self.reported) or self.certain_of_all:
             return 0.0
         return (now - self._reported_at) * 1000 if self.reported else WITHOUT_REPORTS_MS
 

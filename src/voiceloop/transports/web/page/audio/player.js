@@ -73,6 +73,6 @@ export class Player extends EventTarget {
   ms(segment) { return (segment.sample / this.rate) * 1000; }
 
   report(turn, ms, stopped) {
-    this.dispatchEvent(new CustomEvent("played", { detail: { turn, ms: Math.round(ms * 10) / 10, stopped } }));
+    this.dispatchEvent(new CustomEvent("played", { detail: { turn, ms: Math.round(ms * 1000) / 1000, stopped } }));
   }
 }
