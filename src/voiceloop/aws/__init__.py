@@ -6,8 +6,9 @@ loaded before a name is used.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from voiceloop._lazy import lazy
 
 if TYPE_CHECKING:
     from voiceloop.aws.account import Account, Keys
@@ -27,10 +28,4 @@ _HOME = {
     "Transcribe": "voiceloop.aws.transcribe",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOME)

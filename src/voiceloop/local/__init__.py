@@ -6,8 +6,9 @@ languages, ``FliteSynthesizer`` English. The engines are in the extra ``local`` 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from voiceloop._lazy import lazy
 
 if TYPE_CHECKING:
     from voiceloop.local.espeak import EspeakSynthesizer, EspeakVoice
@@ -26,10 +27,4 @@ _HOME = {
     "Rules": "voiceloop.local.rules_reasoner",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOME)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from itertools import count
-from typing import Any, Self
+from typing import Any
 
 import anyio
 from attrs import define, field, frozen
@@ -15,6 +14,7 @@ from attrs import define, field, frozen
 from voiceloop import clock
 from voiceloop.audio import AudioFormat
 from voiceloop.aws.faults import fault_of, translated
+from voiceloop.aws.outbox import Outbox
 from voiceloop.aws.polly.gate import Gate
 from voiceloop.aws.polly.limiter import Urgency
 from voiceloop.aws.polly.marks import NO_MORE, Marks
@@ -53,17 +53,13 @@ def broke(error: ProviderError) -> SpeechBroke:
 
 
 @define(eq=False)
-class Outlet(AsyncIterator[Speech]):
-    """What is spoken, on its way to one reader: nobody who puts something in waits. It holds as much as the service
-    makes of one request, ten minutes of ``format``."""
+class Outlet(Outbox[Speech]):
+    """What is spoken, on its way to one reader. It holds as much as the service makes of one request, ten minutes of
+    ``format``."""
 
     format: AudioFormat
-    _items: deque[Speech] = field(factory=deque)
-    _bytes: int = 0
-    _over: bool = False
-    _failure: Exception | None = None
-    _wake: anyio.Event = field(factory=anyio.Event)
-    _taken: anyio.Event = field(factory=anyio.Event)
+    _bytes: int = field(default=0, init=False)
+    _taken: anyio.Event = field(factory=anyio.Event, init=False)
 
     async def room(self) -> None:
         """Wait until less than a minute of audio is in it."""
@@ -73,29 +69,13 @@ class Outlet(AsyncIterator[Speech]):
 
     def put(self, items: Sequence[Speech]) -> None:
         """Add ``items``. Raises ProviderMisbehaved when more waits than the service ever makes."""
-        self._items.extend(items)
         self._bytes += sum(len(item.pcm) for item in items if isinstance(item, SpeechAudio))
         if self._bytes > self.format.bytes_of(self.format.rate * _LONGEST_S):
             raise ProviderMisbehaved("sent more than ten minutes of audio", provider=PROVIDER)
-        self._wake.set()
-
-    def close(self, failure: Exception | None = None) -> None:
-        """End the iteration after what is in it, with ``failure``."""
-        self._over, self._failure = True, self._failure or failure
-        self._wake.set()
-
-    def __aiter__(self) -> Self:
-        return self
+        self.add(*items)
 
     async def __anext__(self) -> Speech:
-        while not self._items:
-            if self._failure is not None:
-                raise self._failure
-            if self._over:
-                raise StopAsyncIteration
-            self._wake = anyio.Event()
-            await self._wake.wait()
-        item = self._items.popleft()
+        item = await super().__anext__()
         if isinstance(item, SpeechAudio):
             self._bytes -= len(item.pcm)
             self._taken.set()

@@ -15,7 +15,7 @@ from voiceloop import clock
 from voiceloop.aws.account import Access
 from voiceloop.aws.transcribe.continuity import Hearing
 from voiceloop.aws.transcribe.keeping import SILENCE_MS, Age, Attention, Deaf, Lull, Persistence
-from voiceloop.aws.transcribe.outbox import Outbox
+from voiceloop.aws.transcribe.outbox import ItemOutbox
 from voiceloop.aws.transcribe.results import read
 from voiceloop.aws.transcribe.sending import RING_MS, Pace, Sending
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest
@@ -63,7 +63,7 @@ class _Stream(Listening):
         self._lull = Lull()
         self._attention = Attention(recognizer.input)
         self._persistence = Persistence()
-        self._out = Outbox()
+        self._out = ItemOutbox()
         self._ready, self._filled, self._room = anyio.Event(), anyio.Event(), anyio.Event()
 
     # ------------------------------------------------------------ Listening

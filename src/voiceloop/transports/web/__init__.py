@@ -5,9 +5,9 @@ Needs ``pip install 'voiceloop[web]'``. Names load when they are used.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from voiceloop._lazy import lazy
 from voiceloop.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -31,27 +31,25 @@ __all__ = (
 )
 
 _HOME = {
-    "PERSONAS": "offers",
-    "Guard": "guard",
-    "LobbyLimits": "lobby",
-    "Persona": "offers",
-    "Server": "server",
-    "Stack": "offers",
-    "StarletteSocket": "socket",
-    "create_app": "app",
-    "serve": "server",
+    "PERSONAS": f"{__name__}.offers",
+    "Guard": f"{__name__}.guard",
+    "LobbyLimits": f"{__name__}.lobby",
+    "Persona": f"{__name__}.offers",
+    "Server": f"{__name__}.server",
+    "Stack": f"{__name__}.offers",
+    "StarletteSocket": f"{__name__}.socket",
+    "create_app": f"{__name__}.app",
+    "serve": f"{__name__}.server",
 }
 
 
+_load = lazy(__name__, _HOME)
+
+
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = importlib.import_module(f"{__name__}.{_HOME[name]}")
+        return _load(name)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("voiceloop"):
             raise
         raise MissingExtra(f"the server needs {error.name}", hint="pip install 'voiceloop[web]'") from error
-    value: object = getattr(module, name)
-    globals()[name] = value
-    return value
