@@ -1,8 +1,12 @@
 """A FastAPI service with a voice: its own address for a conversation, and voiceloop's page beside it.
 
-python examples/fastapi_app/app.py
+    pip install fastapi
+    python examples/fastapi_app/app.py
+
+Talk in the browser at http://127.0.0.1:8000/assistant/, or by ``examples/websocket_client.py``.
 """
 
+import argparse
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -37,12 +41,14 @@ async def talk(websocket: WebSocket) -> None:
     if start is None:
         return
     async with vl.Session(model, tools=stack.tools, speak=start.speaks, turns=start.turns) as session:
-        outcome = await converse(socket, session, start=start)
-    print(f"a conversation is over: {outcome.code}")
+        await converse(socket, session, start=start)
 
 
 app.mount("/assistant", create_app([stack]))  # the page, at /assistant/
 
 if __name__ == "__main__":
-    print("Talk at http://127.0.0.1:8000/assistant/")
-    uvicorn.run(app, port=8000, ws="websockets-sansio", log_level="warning")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=8000)
+    port = parser.parse_args().port
+    print(f"Talk at http://127.0.0.1:{port}/assistant/ or ws://127.0.0.1:{port}/talk", flush=True)
+    uvicorn.run(app, port=port, ws="websockets-sansio", log_level="warning")

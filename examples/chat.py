@@ -1,0 +1,86 @@
+"""A typed chat that answers aloud: type a line, read the answer and hear it. Ctrl-D ends it.
+
+    python examples/chat.py                  the voice goes into chat.wav
+    python examples/chat.py --loudspeaker    it is heard: pip install 'voiceloop[soundcard]'
+    echo "what is twelve times seven" | python examples/chat.py
+
+With the loudspeaker, a line typed while the assistant speaks interrupts it. "/mute" and "/aloud" turn the voice off
+and on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import voiceloop as vl
+from voiceloop.audio.wav import WavWriter
+from voiceloop.local import EspeakSynthesizer, PocketSphinx, Rules
+from voiceloop.transports.soundcard import SoundCard
+
+
+async def type_to(session: vl.Session, answered: asyncio.Event) -> None:
+    """Send each line of the keyboard; or of a pipe, which waits for its answer before it goes on."""
+    lines, piped = asyncio.StreamReader(), not sys.stdin.isatty()
+    keyboard, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+    )
+    try:
+        async for line in lines:
+            match line.decode().strip():
+                case "":
+                    pass
+                case "/mute" | "/aloud" as wish:
+                    await session.update(speak=wish == "/aloud")
+                    print(f"({wish[1:]})")
+                case text:
+                    answered.clear()
+                    await session.send_text(text)
+                    if piped:
+                        print(f"> {text}")
+                        await answered.wait()
+        await session.end_input()
+    finally:
+        keyboard.close()
+
+
+async def main(out: Path, loudspeaker: bool) -> None:
+    rules, answered = Rules.demo(), asyncio.Event()
+    model = vl.Cascade(PocketSphinx(), rules, EspeakSynthesizer())
+    session = vl.Session(model, tools=rules.tools, lead=0.6 if loudspeaker else None)
+
+    def show(event: vl.Event) -> None:
+        match event:
+            case vl.ReplyText():
+                print(event.text, end="", flush=True)
+            case vl.TurnEnded():
+                print(f" ... (heard: {event.heard.text})" if event.reason == "interrupted" else "")
+                answered.set()
+            case vl.AudioChunk():
+                wav.write(event.pcm)
+            case _:
+                pass
+
+    print("Type something, such as: what can I say")
+    with WavWriter(out, vl.PCM16_24K) as wav:
+        async with session, asyncio.TaskGroup() as tasks:
+            typing = tasks.create_task(type_to(session, answered))
+            if loudspeaker:
+                await SoundCard(microphone=False).run(session, on_event=show)
+            else:
+                async for event in session:
+                    show(event)
+            typing.cancel()
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("chat.wav"))
+    parser.add_argument("--loudspeaker", action="store_true")
+    arguments = parser.parse_args()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(arguments.out, arguments.loudspeaker))
