@@ -14,11 +14,12 @@ import attrs
 from voiceloop import clock
 from voiceloop.audio import PCM16_16K, PCM16_24K, AudioFormat
 from voiceloop.conversation import ImagePart
-from voiceloop.engine.conductor import Conductor, Plan
+from voiceloop.engine.conductor import Conductor
+from voiceloop.engine.ears import Hearing
 from voiceloop.engine.lanes import Side
-from voiceloop.engine.listener import Hearing
+from voiceloop.engine.parts import Parts, Plan
 from voiceloop.engine.pool import Pool
-from voiceloop.engine.runtime import Parts, Runtime
+from voiceloop.engine.runtime import Runtime
 from voiceloop.engine.speaker import Voice
 from voiceloop.engine.turn import Request, Turn
 from voiceloop.engine.uplink import Ask
@@ -128,6 +129,7 @@ class Session:
             plan=Plan(
                 model=model.name,
                 input=input,
+                hears=capabilities.input,
                 hearing=Hearing(
                     endpointing=endpointing,
                     manual=turns == "manual",
@@ -241,7 +243,7 @@ class Session:
 
     async def end_input(self) -> None:
         """No more input will come: answer what was said, then the session ends."""
-        self._alive("ending the input").end_input()
+        self._alive("ending the input").course.end_input()
 
     def played(self, turn: int, ms: float, *, stopped: bool = False) -> None:
         """Report the listener's position on the timeline of ``turn``; an old turn or session is ignored.
@@ -342,11 +344,15 @@ class Session:
             raise BadInput("nothing to change", hint=f"Pass one of {', '.join(given)}.")
         async with self._changing:
             settings = attrs.evolve(conductor.settings, **changed)
-            outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._running.uplink.send(Ask(Update(settings=settings, changed=frozenset(changed)), outcome))
-            await self._answered(outcome)
             later = self._parts.model.capabilities.renews & frozenset(changed)
-            conductor.apply(settings, frozenset(changed) - later, later=later)
+            outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            ask = Ask(
+                Update(settings=settings, changed=frozenset(changed)),
+                outcome,
+                accepted=lambda: conductor.apply(settings, frozenset(changed) - later, later=later),
+            )
+            self._running.uplink.send(ask)
+            await self._answered(outcome)
         return "renewing" if later else "applied"
 
     async def _answered(self, outcome: asyncio.Future[None]) -> None:
@@ -359,7 +365,7 @@ class Session:
 
     async def end(self, *, after_speech: bool = True) -> None:
         """Hang up politely: after what is being said, or at once. Tools may call it."""
-        self._alive("ending").end("ended", after_speech=after_speech)
+        self._alive("ending").course.end("ended", after_speech=after_speech)
 
     def _alive(self, doing: str) -> Conductor:
         return self._running.alive(doing)

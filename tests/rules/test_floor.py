@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from voiceloop.rules.floor import TABLE, Act, BargeIn, Floor, Happening, decide
+from voiceloop.rules.floor import TABLE, Act, BargeIn, Floor, Happening, decide, weighed
 
 OPEN, T, H, S, P = Floor.OPEN, Floor.THINKING, Floor.HELD, Floor.SPEAKING, Floor.PAUSED
 
@@ -75,3 +75,18 @@ def test_a_signal_twice_does_no_more_than_once(barge_in: BargeIn) -> None:
 def test_only_a_turn_that_was_heard_is_interrupted_by_speech() -> None:
     for state, happening in itertools.product(Floor, (Happening.SUSPECT, Happening.CONFIRM, Happening.WORDS)):
         assert (decide(state, happening)[1] is Act.INTERRUPT) <= (state in (S, P))
+
+
+@pytest.mark.parametrize("floor", Floor)
+@pytest.mark.parametrize("happened", [Happening.CONFIRM, Happening.WORDS])
+def test_a_model_that_interrupts_itself_is_only_given_hints(floor: Floor, happened: Happening) -> None:
+    assert weighed(happened, floor, only_suspects=True, merges=True) is Happening.SUSPECT
+
+
+@pytest.mark.parametrize("floor", Floor)
+def test_speech_alone_ends_no_unheard_answer_that_cannot_be_asked_again(floor: Floor) -> None:
+    unheard = floor in (Floor.THINKING, Floor.HELD)
+    speech = weighed(Happening.CONFIRM, floor, only_suspects=False, merges=False)
+    assert speech is (Happening.SUSPECT if unheard else Happening.CONFIRM)
+    assert weighed(Happening.CONFIRM, floor, only_suspects=False, merges=True) is Happening.CONFIRM
+    assert weighed(Happening.WORDS, floor, only_suspects=False, merges=False) is Happening.WORDS

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
-import attrs
-from attrs import frozen
-
 from voiceloop import clock
-from voiceloop.audio import AudioFormat
 from voiceloop.conversation import Conversation, ImagePart
+from voiceloop.engine.answers import Answers
+from voiceloop.engine.course import Course
+from voiceloop.engine.detector import Detector
+from voiceloop.engine.ears import Doing, Ears
 from voiceloop.engine.intake import Intake
 from voiceloop.engine.lanes import Lanes
-from voiceloop.engine.listener import Ears, Hearing, Listener
-from voiceloop.engine.speaker import Speaker, Voice, Why
+from voiceloop.engine.listener import Listener
+from voiceloop.engine.parts import Plan
+from voiceloop.engine.speaker import Speaker, Why
 from voiceloop.engine.toolrunner import ToolRunner
 from voiceloop.engine.turn import Request, Turn
 from voiceloop.engine.wake import Timers
 from voiceloop.engine.watchers import Watchers
-from voiceloop.errors import ProviderMisbehaved, SlowConsumer
 from voiceloop.events import (
     Event,
     Notice,
@@ -30,27 +31,13 @@ from voiceloop.events import (
     UserSpeechEnded,
     UserSpeechStarted,
 )
-from voiceloop.interfaces import Attend, Command, EndOfTurn, Pause, Prompt, Say, Settings, TurnState, UserText
-from voiceloop.rules.budgets import Idle, Limits
+from voiceloop.interfaces import Attend, Command, EndOfTurn, Pause, Settings, TurnDetector, UserText
 from voiceloop.rules.echo import is_echo
-from voiceloop.rules.floor import Act, Floor, Happening
+from voiceloop.rules.floor import Act, Happening, weighed
 from voiceloop.rules.transcripts import Revised, Utterance
 
 _ECHO_TAIL = 2.0
-_MODEL_ANSWERS = 15.0
-"""How long a model that owns its turns may take to answer what was said before the input ended, in seconds."""
-
-
-@frozen
-class Plan:
-    """What a session was asked to do, checked and complete."""
-
-    model: str
-    input: AudioFormat
-    hearing: Hearing
-    voice: Voice
-    limits: Limits
-    idle: Idle | None = None
+"""How long after its end, in seconds, a turn may still be heard as an echo."""
 
 
 class Conductor(Ears):
@@ -64,7 +51,7 @@ class Conductor(Ears):
         plan: Plan,
         settings: Settings,
         conversation: Conversation,
-        detector: TurnState | None,
+        turns: TurnDetector | None,
         *,
         watchers: Watchers,
         session: object,
@@ -73,14 +60,15 @@ class Conductor(Ears):
         turn_settled: Callable[[], None],
     ) -> None:
         self.timers = Timers()
-        self.conversation = conversation
         self.lanes = Lanes(watchers=watchers, released=self._released, drained=self._drained)
         self.speaker = Speaker(
             plan.voice, self.lanes, conversation, self.timers, send=send, turn_over=self._turn_over
         )
-        self.listener = Listener(plan.hearing, detector, self.timers, self)
-        self.tools = ToolRunner(self.lanes, conversation, session=session, send=send, done=self._quiet)
+        self.answers = Answers(conversation, self.speaker)
+        self.listener = Listener(plan.hearing, Detector(turns, plan.hears, self.timers), self.timers, self)
+        self.tools = ToolRunner(self.lanes, conversation, session=session, send=send, done=lambda: self.course.look())
         self.intake = Intake(
+            plan.model,
             self.listener,
             self.speaker,
             self.lanes,
@@ -89,11 +77,22 @@ class Conductor(Ears):
             unasked=self._unasked_turn,
             renewed=self.renewed,
         )
+        self.course = Course(
+            plan,
+            self.timers,
+            self.listener,
+            self.speaker,
+            self.tools,
+            unanswered=lambda: self.answers.wanted,
+            free=self.intake.catch_up,
+            begin=self._begin,
+            finish=finish,
+        )
         self._plan = plan
         self._send = send
-        self._finish = finish
         self._turn_settled = turn_settled
-        self._state = _State()
+        self._renewing: frozenset[str] = frozenset()
+        self._last: tuple[Turn | None, float] = (None, -inf)
         self.apply(settings, frozenset())
 
     # ------------------------------------------------------------ what the application asks
@@ -101,31 +100,23 @@ class Conductor(Ears):
     def apply(self, settings: Settings, changed: frozenset[str], *, later: frozenset[str] = frozenset()) -> None:
         """These settings hold; ``changed`` from now on, ``later`` for the model from its next connection on."""
         self.settings, self.speaker.speaks = settings, settings.speak
-        self._state.renewing |= later
+        self._renewing |= later
         if changed:
             self.lanes.signal(SettingApplied(settings=tuple(sorted(changed))))
 
     def renewed(self) -> None:
         """A new connection stands, with the newest settings."""
         self.lanes.signal(Notice(code="renewed", text="A new connection to the model took over."))
-        changed, self._state.renewing = self._state.renewing, frozenset()
+        changed, self._renewing = self._renewing, frozenset()
         self.apply(self.settings, changed)
-
-    def start(self) -> None:
-        """The model is there: the clocks run."""
-        limits = self._plan.limits
-        if limits.session is not None:
-            self.timers.set("session", clock.now() + limits.session, lambda: self.end("limit"))
-        self._watch()
-        self._quiet()
 
     def text(self, text: str, images: tuple[ImagePart, ...], *, reply: bool) -> None:
         """The user typed something."""
         self._withdraw_speculation()
         if reply:
             self._make_way("text")
-        entry = self._state.newest = self.conversation.user(text, images=images, typed=True)
-        self._state.idle_prompts = 0
+        entry = self.answers.typed(text, images)
+        self.course.user_spoke()
         if not reply:
             self._send(UserText(text=text, images=images))
             return
@@ -136,26 +127,12 @@ class Conductor(Ears):
     def speak(self, turn: Turn, request: Request) -> None:
         """Speak by itself, once nobody else does."""
         self.speaker.enqueue(turn, request)
-        self._quiet()
+        self.course.look()
 
     def interrupt(self) -> None:
         """Stop the assistant, as a barge-in would."""
         self._withdraw_speculation()
         self.speaker.happen(Happening.TYPED, "call")
-
-    def end_input(self) -> None:
-        """No more input: finish what was begun, then end."""
-        self._state.input_ended = True
-        if self.listener.busy or self._plan.hearing.manual:
-            self.listener.end_turn()
-        self._quiet()
-
-    def end(self, reason: str, *, after_speech: bool = True) -> None:
-        """Hang up: after what is being said, or at once."""
-        self._state.ending = reason
-        if not after_speech:
-            self._finish(reason)
-        self._quiet()
 
     def stop(self, *, failed: bool) -> None:
         """The session is over: give every turn its end."""
@@ -170,15 +147,15 @@ class Conductor(Ears):
         done = None if self.ignores(self.listener.current) else self.listener.close()
         if done is not None:
             self._tell(done.utterance, done.before)
-            self.conversation.user(done.utterance.text, confidence=done.utterance.confidence)
+            self.answers.last_words(done.utterance)
 
     # ------------------------------------------------------------ what the user does
 
-    def user(self, happened: str, ms: float) -> None:
+    def user(self, doing: Doing, ms: float) -> None:
         """See :meth:`Ears.user`."""
-        match happened:
+        match doing:
             case "started":
-                self.timers.clear("idle")
+                self.course.user_speaks()
                 self.lanes.signal(UserSpeechStarted(ms=ms))
                 self._send(Attend())
             case "suspect":
@@ -190,13 +167,13 @@ class Conductor(Ears):
                 self._send(Pause())
             case "ended":
                 self.lanes.signal(UserSpeechEnded(ms=ms))
-                self._quiet()
+                self.course.look()
             case "handed over":
                 self._send(EndOfTurn(turn=None))
-            case _:
+            case "nothing":
                 if not self._plan.hearing.model_decides:
                     self._send(EndOfTurn(turn=None))
-                self._quiet()
+                self.course.look()
 
     def words(self, utterance: Utterance) -> None:
         """See :meth:`Ears.words`."""
@@ -205,15 +182,14 @@ class Conductor(Ears):
         if counts and self._barge_in(Happening.WORDS):
             return  # they were told as words of the utterance that goes on
         self.lanes.signal(_transcript(utterance, final=False))
-        if self._state.input_ended:
+        if self.course.input_ended:
             self.listener.end_turn()  # nobody else will
 
     def _barge_in(self, happening: Happening) -> bool:
         """Whether the last utterance goes on."""
-        turn, unheard = self.speaker.current, self.speaker.floor in (Floor.THINKING, Floor.HELD)
-        merges = turn is not None and not self._plan.hearing.model_decides and self._can_take_back(turn)
-        if self._plan.hearing.only_suspects or (happening is Happening.CONFIRM and unheard and not merges):
-            happening = Happening.SUSPECT  # only words may end what cannot be asked again
+        turn, hearing = self.speaker.current, self._plan.hearing
+        merges = turn is not None and not hearing.model_decides and self.answers.can_take_back(turn)
+        happening = weighed(happening, self.speaker.floor, only_suspects=hearing.only_suspects, merges=merges)
         why: Why = "words" if happening is Happening.WORDS else "speech"
         act = self.speaker.happen(happening, why)
         if act is not Act.MERGE or turn is None:
@@ -221,47 +197,34 @@ class Conductor(Ears):
         if not merges:
             self.speaker.interrupt(why)
             return False
-        self._state.cut_offs += 1
-        self._take_back(turn, "the user went on")
+        self.answers.was_cut_off()
+        self.answers.take_back(turn, "the user went on")
         self.listener.reopen()
         return True
-
-    def _can_take_back(self, turn: Turn) -> bool:
-        """Whether what ``turn`` answers is the last thing that the user said, and nothing came of it yet."""
-        return turn.utterance is not None and turn.entry == self._state.newest and not (turn.called or turn.audible)
-
-    def _take_back(self, turn: Turn, why: str) -> None:
-        """Undo the living turn and what it was to answer."""
-        self.speaker.cancel(why)
-        if turn.entry is not None:
-            self.conversation.withdraw_user(turn.entry)
 
     def prepare(self, utterance: Utterance | None) -> None:
         """See :meth:`Ears.prepare`."""
         if utterance is None:
             self._withdraw_speculation()
         elif self.speaker.current is None:
-            turn = self.speaker.new_turn("reply", utterance=utterance.number)
-            turn.speculative = True
-            turn.entry = self._state.newest = self.conversation.user(utterance.text, confidence=utterance.confidence)
+            turn = self.answers.prepared(utterance)
             self._begin(turn, EndOfTurn(turn=turn.number, final=False))
 
     def _withdraw_speculation(self) -> None:
         turn = self.speaker.current
         if turn is not None and turn.speculative:
             self.intake.forget()
-            self._take_back(turn, "the words changed")
+            self.answers.take_back(turn, "the words changed")
 
     def committed(self, utterance: Utterance, before: str | None, speech_ended: float) -> None:
         """See :meth:`Ears.committed`."""
         self._tell(utterance, before)
-        self._state.idle_prompts = 0
-        self._state.turns += 1
+        self.course.user_spoke()
+        self.answers.committed()
         turn = self.speaker.current
         if turn is not None and turn.speculative:
             self._send(EndOfTurn(turn=None))
-            if turn.entry is not None and self.conversation.amendable(turn.entry):  # its punctuation came later
-                self.conversation.amend_user(turn.entry, utterance.text, utterance.confidence)
+            self.answers.corrected(turn, utterance.text, utterance.confidence)  # its punctuation came later
             self._confirm(turn, speech_ended)
         else:
             self._answer(utterance.number, utterance.text, utterance.confidence, speech_ended)
@@ -281,38 +244,24 @@ class Conductor(Ears):
         self.lanes.moved()
 
     def _answer(self, utterance: int, text: str, confidence: float | None, speech_ended: float) -> None:
-        place, self._state.place = self._state.place, None
-        entry = self._state.newest = self.conversation.user(text, confidence=confidence, place=place)
-        if place is not None:
-            return
-        self._state.asked = Asked(utterance, entry, speech_ended, clock.now())
-        if not self._plan.hearing.model_decides:
-            turn = self._answering_turn()
+        waits = self.answers.said(utterance, text, confidence, speech_ended)
+        if waits and not self._plan.hearing.model_decides:
+            turn = self.answers.turn()
             self._begin(turn, EndOfTurn(turn=turn.number))
-
-    def _answering_turn(self) -> Turn:
-        """A turn that answers what the user said last, if nothing has answered it yet."""
-        asked, self._state.asked = self._state.asked, None
-        if asked is None:
-            return self.speaker.new_turn("reply")
-        turn = self.speaker.new_turn("reply", utterance=asked.utterance)
-        turn.entry = asked.entry
-        turn.timing.speech_ended, turn.timing.committed = asked.speech_ended, asked.committed
-        return turn
 
     def revised(self, change: Revised) -> None:
         """See :meth:`Ears.revised`."""
         self.lanes.signal(TranscriptRevised(utterance=change.number, before=change.before, text=change.text))
-        turn = self._state.answers.get(change.number)
+        turn = self.answers.to(change.number)
         if turn is None or turn.entry is None or not change.text.strip():
             return
-        again = not self._plan.hearing.model_decides and self._can_take_back(turn)
+        again = not self._plan.hearing.model_decides and self.answers.can_take_back(turn)
         if self.speaker.current is turn and again:
             ended = turn.timing.speech_ended
-            self._take_back(turn, "the transcript was corrected")
+            self.answers.take_back(turn, "the transcript was corrected")
             self._answer(change.number, change.text, None, clock.now() if ended is None else ended)
-        elif self.conversation.amendable(turn.entry):
-            self.conversation.amend_user(turn.entry, change.text)
+        else:
+            self.answers.corrected(turn, change.text)
 
     def ignores(self, utterance: Utterance) -> str:
         """See :meth:`Ears.ignores`."""
@@ -333,9 +282,9 @@ class Conductor(Ears):
     def _is_echo(self, text: str) -> bool:
         turn = self.speaker.current
         if turn is None:
-            if clock.now() - self._state.last_over > _ECHO_TAIL:
+            turn, over = self._last
+            if clock.now() - over > _ECHO_TAIL:
                 return False
-            turn = self._state.last_turn
         if turn is None or not turn.audible or not text:
             return False
         position = turn.track.playhead.position_ms(clock.now())
@@ -345,11 +294,12 @@ class Conductor(Ears):
 
     def _unasked_turn(self) -> Turn:
         """The model answers by itself."""
-        asked = self._state.asked is not None
+        asked = self.answers.wanted
         if self.listener.take_untold() and not asked:
-            self._state.place, asked = self.conversation.place(), True
-        turn = self._answering_turn()
-        self._state.answering(turn)
+            self.answers.of_untold_words()
+            asked = True
+        turn = self.answers.turn()
+        self.answers.begins(turn)
         before = self.speaker.current
         if before is not None and before.made and not asked:
             self.speaker.enqueue(turn, None)  # the model goes on by itself, after a tool say
@@ -365,7 +315,7 @@ class Conductor(Ears):
             self.speaker.happen(Happening.TYPED, why)
 
     def _begin(self, turn: Turn, request: Request) -> None:
-        self._state.answering(turn)
+        self.answers.begins(turn)
         self._make_way("speech")
         if self.speaker.current is not None:
             self.speaker.enqueue(turn, request)
@@ -376,13 +326,7 @@ class Conductor(Ears):
         if self.speaker.released(event):
             turn = self.speaker.current
             assert turn is not None
-            metrics = turn.timing.waterfall(
-                turn=turn.number,
-                utterance=turn.utterance or 0,
-                out=clock.now(),
-                cut_offs=self._state.cut_offs,
-                turns=self._state.turns,
-            )
+            metrics = self.answers.metrics(turn)
             if metrics is not None:
                 self.lanes.signal(metrics)
 
@@ -390,104 +334,9 @@ class Conductor(Ears):
         self.speaker.drained(track)
 
     def _turn_over(self, turn: Turn, ended: TurnEnded) -> None:
-        self._state.last_turn, self._state.last_over = turn, clock.now()
+        self._last = turn, clock.now()
         self._turn_settled()
-        self._quiet()
-
-    # ------------------------------------------------------------ quiet, and the end
-
-    def _quiet(self) -> None:
-        """Something ended: once all that follows from it is done, see whether anything is going on."""
-        self.timers.set("quiet", clock.now(), self._go_on)
-
-    def _go_on(self) -> None:
-        """Say what waits, end, or wait for the user."""
-        if not self.listener.busy:
-            self.speaker.next_waiting()
-            self.intake.catch_up()
-        if not self.speaker.idle or self.tools.running:
-            return
-        if self._state.input_ended and self._plan.hearing.model_decides:
-            self.timers.set("unanswered", clock.now() + _MODEL_ANSWERS, lambda: self._finish("input ended"))
-        if self._state.ending is not None:
-            self._finish(self._state.ending)
-        elif not self.listener.busy and self._state.asked is None:
-            if self._state.input_ended and clock.now() < self.listener.words_until:
-                self.timers.set("quiet", self.listener.words_until, self._go_on)
-            elif self._state.input_ended:
-                self._finish("input ended")
-            elif self._plan.idle is not None:
-                self.timers.set("idle", clock.now() + self._plan.idle.after, self._on_idle)
-
-    def _on_idle(self) -> None:
-        idle = self._plan.idle
-        if idle is None or not self.speaker.idle or self.listener.busy or self.speaker.floor is not Floor.OPEN:
-            return
-        if self._state.idle_prompts >= idle.times:
-            if idle.then_end:
-                self.end("idle")
-            return
-        self._state.idle_prompts += 1
-        turn = self.speaker.new_turn("idle")
-        request: Request = Prompt(turn=turn.number, text=idle.prompt)
-        if idle.say is not None:
-            request = Say(turn=turn.number, text=idle.say)
-        self._begin(turn, request)
-
-    def _watch(self) -> None:
-        """Once a second: is anybody taking the events?"""
-        limits = self._plan.limits
-        stalled, waiting = self.lanes.stalled_for(clock.now()), self.lanes.signals_waiting
-        if stalled > limits.consumer_stall or waiting > limits.signals:
-            raise SlowConsumer(
-                f"nobody took the session's events for {stalled:.0f} s; {waiting} are waiting",
-                doing="delivering events",
-                hint="Iterate over the session all the time, in a task of its own if need be; see Limits.",
-            )
-        made = self.lanes.waiting_ms / 1000
-        if made > limits.reply_audio:
-            raise ProviderMisbehaved(
-                f"made {made:.0f} s of audio ahead of the listener",
-                provider=self._plan.model,
-                doing="replying",
-                hint="A link that makes its own audio awaits LinkContext.room(); see also limits.reply_audio.",
-            )
-        self.timers.set("watch", clock.now() + 1.0, self._watch)
-
-
-@frozen
-class Asked:
-    """An utterance that waits for its answer: its number, its entry, and the times it ended and was committed."""
-
-    utterance: int
-    entry: int
-    speech_ended: float
-    committed: float
-
-
-@attrs.define
-class _State:
-    """What a conductor remembers between happenings."""
-
-    ending: str | None = None
-    asked: Asked | None = None
-    newest: int | None = None
-    place: int | None = None
-    renewing: frozenset[str] = frozenset()
-    input_ended: bool = False
-    idle_prompts: int = 0
-    cut_offs: int = 0
-    turns: int = 0
-    last_turn: Turn | None = None
-    last_over: float = float("-inf")
-    answers: dict[int, Turn] = attrs.field(factory=dict)
-
-    def answering(self, turn: Turn) -> None:
-        """Remember which turn answers which utterance, for corrections that come late."""
-        if turn.utterance is not None:
-            self.answers[turn.utterance] = turn
-            while len(self.answers) > 4:
-                del self.answers[next(iter(self.answers))]
+        self.course.look()
 
 
 def _transcript(utterance: Utterance, *, final: bool) -> Transcript:

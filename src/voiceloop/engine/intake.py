@@ -10,6 +10,7 @@ from voiceloop.engine.listener import Listener
 from voiceloop.engine.speaker import Speaker
 from voiceloop.engine.toolrunner import ToolRunner
 from voiceloop.engine.turn import Turn
+from voiceloop.errors import ProviderMisbehaved
 from voiceloop.events import ConnectionState, Notice, Usage
 from voiceloop.interfaces import (
     Final,
@@ -42,11 +43,15 @@ _REPLIES = 4
 
 
 class Intake:
-    """Takes link events. ``unasked()`` gives a turn for a reply that the model started by itself: begun, or waiting
-    until the one before was played; what comes of it meanwhile is kept until :meth:`catch_up`."""
+    """Takes the link events of ``model``.
+
+    ``unasked()`` gives a turn for a reply that the model started by itself: begun, or waiting until the one before
+    was played; what comes of it meanwhile is kept until :meth:`catch_up`.
+    """
 
     def __init__(
         self,
+        model: str,
         listener: Listener,
         speaker: Speaker,
         lanes: Lanes,
@@ -56,6 +61,7 @@ class Intake:
         unasked: Callable[[], Turn],
         renewed: Callable[[], None],
     ) -> None:
+        self._model = model
         self._listener = listener
         self._speaker = speaker
         self._lanes = lanes
@@ -69,8 +75,15 @@ class Intake:
         self._handlers = self._table()
 
     def take(self, event: LinkEvent) -> None:
-        """The model's next event."""
-        self._handlers[type(event)](event)
+        """The model's next event. Raises ProviderMisbehaved for what is none."""
+        handle = self._handlers.get(type(event))
+        if handle is None:
+            raise ProviderMisbehaved(
+                f"gave an event of the unknown kind {type(event).__name__}",
+                provider=self._model,
+                doing="making events",
+            )
+        handle(event)
 
     def confirm(self, turn: Turn) -> None:
         """A prepared reply is wanted: its tool calls may run."""

@@ -22,7 +22,7 @@ class Keeper:
         self._memory = memory
         self._id = conversation_id
         self._trouble = trouble
-        self._conversation = Conversation()
+        self.conversation = Conversation()
         self._kept = 0
         self._more = Wake()
 
@@ -31,11 +31,11 @@ class Keeper:
         if self._memory is not None:
             name, doing = type(self._memory).__name__, "loading the conversation"
             with blame(name, doing), anyio.move_on_after(_DEADLINE) as patience:
-                self._conversation = Conversation(await self._memory.load(self._id))
+                self.conversation = Conversation(await self._memory.load(self._id))
             if patience.cancelled_caught:
                 raise ProviderTimeout(f"took over {_DEADLINE:g} s", provider=name, doing=doing, retryable=True)
-            self._kept = self._conversation.settled
-        return self._conversation
+            self._kept = self.conversation.settled
+        return self.conversation
 
     def settled(self) -> None:
         """Some entries may have become final."""
@@ -49,15 +49,15 @@ class Keeper:
 
     async def finish(self, deadline: float) -> None:
         """Write all that is left, in at most ``deadline`` seconds."""
-        self._conversation.finish()
+        self.conversation.finish()
         if self._memory is not None:
             await self._write(self._memory, deadline)
 
     async def _write(self, memory: Memory, deadline: float = _DEADLINE) -> None:
-        final = self._conversation.settled
+        final = self.conversation.settled
         if final <= self._kept:
             return
-        entries = self._conversation.entries[self._kept : final]
+        entries = self.conversation.entries[self._kept : final]
         try:
             with anyio.fail_after(deadline):
                 await memory.append(self._id, entries, after=self._kept)

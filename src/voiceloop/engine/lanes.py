@@ -16,7 +16,9 @@ import anyio
 from voiceloop import clock
 from voiceloop.engine.wake import Wake
 from voiceloop.engine.watchers import Watchers
+from voiceloop.errors import ProviderMisbehaved, SlowConsumer
 from voiceloop.events import BaseEvent, Event, Notice, SessionEnded, Transcript, TurnEnded
+from voiceloop.rules.budgets import Limits
 from voiceloop.rules.timeline import Track
 
 E = TypeVar("E", bound=BaseEvent)
@@ -179,6 +181,24 @@ class Lanes:
         waiting = {"signals": self._signals, "replies": self._replies}
         untaken = (lane for lane, items in waiting.items() if items and lane not in self._busy)
         return max((now - self._taken[lane] for lane in untaken), default=0.0)
+
+    def check(self, now: float, limits: Limits, model: str) -> None:
+        """Raises SlowConsumer when nobody takes the events, ProviderMisbehaved when ``model`` makes far too much."""
+        stalled, waiting = self.stalled_for(now), self.signals_waiting
+        if stalled > limits.consumer_stall or waiting > limits.signals:
+            raise SlowConsumer(
+                f"nobody took the session's events for {stalled:.0f} s; {waiting} are waiting",
+                doing="delivering events",
+                hint="Iterate over the session all the time, in a task of its own if need be; see Limits.",
+            )
+        made = self.waiting_ms / 1000
+        if made > limits.reply_audio:
+            raise ProviderMisbehaved(
+                f"made {made:.0f} s of audio ahead of the listener",
+                provider=model,
+                doing="replying",
+                hint="A link that makes its own audio awaits LinkContext.room(); see also limits.reply_audio.",
+            )
 
     async def room(self, ahead_ms: float) -> None:
         """Wait until less than ``ahead_ms`` of audio waits in the reply lane."""

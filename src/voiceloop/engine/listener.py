@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import abc
 import math
 from collections.abc import Iterable
 
-from attrs import frozen
+from attrs import define
 
 from voiceloop import clock
+from voiceloop.engine.detector import Detector
+from voiceloop.engine.ears import Ears, Hearing
 from voiceloop.engine.wake import Timers
-from voiceloop.interfaces import Final, Partial, Silent, Speaking, TurnOver, TurnSignal, TurnState
+from voiceloop.interfaces import Final, Partial, Silent, Speaking, TurnOver, TurnSignal
 from voiceloop.rules import endpointing
 from voiceloop.rules.endpointing import Endpointing, Evidence
+from voiceloop.rules.inputtime import InputTime
 from voiceloop.rules.transcripts import Committed, Revised, Transcripts, Utterance, alike
 
 CONFIRM_MS = 250.0
@@ -33,50 +35,34 @@ _LATE = 4.0
 _AT_ONCE = Endpointing(complete_ms=0, default_ms=0, unfinished_ms=0)
 
 
-class Ears(abc.ABC):
-    """Who is told what the user does; all synchronous."""
+@define
+class _Stage:
+    """How far the running utterance is.
 
-    @abc.abstractmethod
-    def user(self, happened: str, ms: float) -> None:
-        """ "started", "suspect", "confirm", "paused" or "ended" at ``ms`` of the input."""
+    ``told``: its beginning was told, its end not yet. ``end_ms``: where speech ended; None: it has not, or there was
+    none. ``by_words``: that is known from the last word only, since the detector missed it. ``flushed_until``: till
+    then a flush may bring a final. ``ending``: somebody said that the user's turn is over.
+    """
 
-    @abc.abstractmethod
-    def words(self, utterance: Utterance) -> None:
-        """The words of the running utterance changed."""
+    told: bool = False
+    speaking: bool = False
+    confirmed: bool = False
+    end_ms: float | None = None
+    by_words: bool = False
+    flushed_until: float = -math.inf
+    ending: bool = False
 
-    @abc.abstractmethod
-    def prepare(self, utterance: Utterance | None) -> None:
-        """An answer to ``utterance`` may be prepared; None: what was prepared is void."""
+    def speaks(self) -> None:
+        """The detector hears speech after none."""
+        self.speaking, self.confirmed, self.end_ms = True, False, None
+        self.by_words = self.ending = False
 
-    @abc.abstractmethod
-    def committed(self, utterance: Utterance, before: str | None, speech_ended: float) -> None:
-        """The utterance is over. ``before``: with what it was committed earlier, if it was reopened since."""
-
-    @abc.abstractmethod
-    def ignores(self, utterance: Utterance) -> str:
-        """Why the utterance is not the user's turn (an echo, say); empty: it is."""
-
-    @abc.abstractmethod
-    def ignored(self, why: str) -> None:
-        """An utterance came to nothing for that reason."""
-
-    @abc.abstractmethod
-    def revised(self, change: Revised) -> None:
-        """The words of a committed utterance were others."""
-
-
-@frozen
-class Hearing:
-    """How the listener decides. ``manual``: only ``end_turn`` ends a turn. ``eager``: answers are prepared early.
-    ``model_decides``: the speech model ends turns by itself. ``only_suspects``: and interrupts itself, speech and
-    words are only a hint. ``flushes``: a pause brings a final transcript."""
-
-    endpointing: Endpointing = Endpointing()
-    manual: bool = False
-    eager: bool = False
-    model_decides: bool = False
-    only_suspects: bool = False
-    flushes: bool = False
+    def over(self) -> bool:
+        """It is over; whether that is still to be told."""
+        told, self.told = self.told, False
+        self.ending = self.by_words = False
+        self.end_ms, self.flushed_until = None, -math.inf
+        return told
 
 
 class Listener:
@@ -85,20 +71,14 @@ class Listener:
     ``words_until``: till then a slow recognizer may tell words of speech that was dropped for want of them.
     """
 
-    def __init__(self, hearing: Hearing, detector: TurnState | None, timers: Timers, ears: Ears) -> None:
+    def __init__(self, hearing: Hearing, detector: Detector, timers: Timers, ears: Ears) -> None:
         self._hearing = hearing
         self._detector = detector
         self._timers = timers
         self._ears = ears
         self._transcripts = Transcripts()
-        self._timeline = _Timeline()
-        self._speaking = False
-        self._in_utterance = False
-        self._confirmed = False
-        self._speech_end_ms: float | None = None
-        self._only_words = False  # the detector missed it: where speech ended is known from the last word
-        self._flushed_until = -math.inf  # till then a flush may bring a final
-        self._ending = False
+        self._time = InputTime(clock.now())
+        self._stage = _Stage()
         self._prepared: str | None = None
         self._untold = False  # the model ended the turn before its words came
         self._unanswered = False  # ... and has not answered it
@@ -108,44 +88,41 @@ class Listener:
 
     def audio(self, pcm: bytes, duration_ms: float, at: float) -> None:
         """The next input, in the model's format, whose last sample was captured at ``at``."""
-        self._timeline.arrived(duration_ms, at)
-        if self._detector is not None:
-            signals = self._detector.audio(pcm)
-            if signals:
-                self._take(signals)
+        self._time.arrive(duration_ms, at, clock.now())
+        self._take(self._detector.audio(pcm))
 
     def _take(self, signals: Iterable[TurnSignal]) -> None:
         for signal in signals:
             match signal:
                 case Speaking(start_ms=ms, voiced_ms=voiced):
-                    self._speaks(self._timeline.of_detector(ms), voiced)
-                case Silent(since_ms=ms) if self._speaking:
-                    self._pauses(self._timeline.of_detector(ms))
+                    self._speaks(self._time.of_detector(ms), voiced)
+                case Silent(since_ms=ms) if self._stage.speaking:
+                    self._pauses(self._time.of_detector(ms))
                 case TurnOver():
                     self.end_turn()
                 case _:
                     pass
 
     def _speaks(self, ms: float, voiced_ms: float) -> None:
-        if not self._speaking:
-            self._speaking, self._confirmed, self._speech_end_ms = True, False, None
-            self._only_words = self._ending = self._untold = False
+        if not self._stage.speaking:
+            self._stage.speaks()
+            self._untold = False
             self._timers.clear("endpoint")
             self._timers.set("gap", clock.now() + _GAP, self._no_input)
             self._void()
             self._start(ms)
             self._ears.user("suspect", ms)
-        if voiced_ms >= CONFIRM_MS and not self._confirmed:
-            self._confirmed = True
+        if voiced_ms >= CONFIRM_MS and not self._stage.confirmed:
+            self._stage.confirmed = True
             self._ears.user("confirm", ms)
 
     def _start(self, ms: float) -> None:
-        if not self._in_utterance:
-            self._in_utterance = True
+        if not self._stage.told:
+            self._stage.told = True
             self._ears.user("started", ms)
 
     def _pauses(self, ms: float) -> None:
-        self._speaking, self._speech_end_ms = False, ms
+        self._stage.speaking, self._stage.end_ms = False, ms
         self._timers.clear("gap")
         self._flush()
         self._ears.user("paused", ms)
@@ -153,10 +130,10 @@ class Listener:
 
     def _no_input(self) -> None:
         """Input stopped arriving while the user spoke: wall time counts as silence."""
-        missing_ms = self._timeline.missing_ms(clock.now(), _GAP)
-        if missing_ms and self._detector is not None:
+        missing_ms = self._time.missing_ms(clock.now(), _GAP)
+        if missing_ms:
             self._take(self._detector.silence(missing_ms))
-        if self._speaking:
+        if self._stage.speaking:
             self._timers.set("gap", clock.now() + _GAP, self._no_input)
 
     # ------------------------------------------------------------ words
@@ -164,7 +141,7 @@ class Listener:
     def item(self, item: Partial | Final) -> None:
         """What the recognizer says."""
         if isinstance(item, Final):
-            self._flushed_until = -math.inf
+            self._stage.flushed_until = -math.inf
         before = self._transcripts.current
         for change in self._transcripts.item(item):
             if isinstance(change, Revised):
@@ -173,21 +150,20 @@ class Listener:
         if now.text and self._untold and isinstance(item, Final):
             self.commit_by_model()
         elif now.text and (now.text != before.text or now.stable_chars != before.stable_chars):
-            if not self._in_utterance:
-                self._start(now.words[0].start_ms if now.words else self._timeline.ms)
-            if not self._speaking and (self._speech_end_ms is None or self._only_words):
-                self._only_words = True
-                self._speech_end_ms = now.last_word_end_ms or self._timeline.ms
+            if not self._stage.told:
+                self._start(now.words[0].start_ms if now.words else self._time.ms)
+            if not self._stage.speaking and (self._stage.end_ms is None or self._stage.by_words):
+                self._stage.by_words = True
+                self._stage.end_ms = now.last_word_end_ms or self._time.ms
             self._ears.words(now)
-        if self._detector is not None:
-            self._take(self._detector.transcript(item))
+        self._take(self._detector.transcript(item))
         if isinstance(item, Final) and self._nothing_said(item):
             self._drop()
         self.check()
 
     def _nothing_said(self, final: Final) -> bool:
         """A flush told that what sounded like speech held no words."""
-        if not self._hearing.flushes or self._speaking or not self.busy:
+        if not self._hearing.flushes or self._stage.speaking or not self.busy:
             return False
         return not final.text and not self._transcripts.current.text
 
@@ -211,35 +187,35 @@ class Listener:
     @property
     def busy(self) -> bool:
         """Whether an utterance is going on or being decided."""
-        return self._in_utterance or self._ending
+        return self._stage.told or self._stage.ending
 
     def end_turn(self) -> None:
         """The user's turn is over, whoever says so."""
-        silent = self._detector is not None and not (self._in_utterance or self.text)
-        if self._ending or silent:
+        silent = self._detector and not (self._stage.told or self.text)
+        if self._stage.ending or silent:
             return
-        self._ending, self._speaking = True, False
+        self._stage.ending, self._stage.speaking = True, False
         self._timers.clear("gap")
-        if self._speech_end_ms is None or self._only_words:
-            self._speech_end_ms, self._only_words = self._timeline.ms, False
+        if self._stage.end_ms is None or self._stage.by_words:
+            self._stage.end_ms, self._stage.by_words = self._time.ms, False
             self._flush()
-            self._ears.user("paused", self._speech_end_ms)
+            self._ears.user("paused", self._stage.end_ms)
         if self._hearing.model_decides:
-            self._ears.user("handed over", self._speech_end_ms)
+            self._ears.user("handed over", self._stage.end_ms)
         self.check()
 
     def check(self) -> None:
         """Decide whether the utterance is over, or when to ask again."""
         self._timers.clear("endpoint")
-        if self._speech_end_ms is None or self._speaking:
+        if self._stage.end_ms is None or self._stage.speaking:
             return
         if self._hearing.model_decides:
-            self._await_model(self._speech_end_ms)
+            self._await_model(self._stage.end_ms)
             return
-        if self._hearing.manual and not self._ending:
+        if self._hearing.manual and not self._stage.ending:
             return
-        evidence = self._evidence(self._speech_end_ms)
-        settings = _AT_ONCE if self._ending else self._hearing.endpointing
+        evidence = self._evidence(self._stage.end_ms)
+        settings = _AT_ONCE if self._stage.ending else self._hearing.endpointing
         if self._hearing.eager and endpointing.eager(evidence, settings) and not self._is_prepared(evidence.text):
             self._void()
             if not self._ears.ignores(self._transcripts.current):
@@ -247,7 +223,7 @@ class Listener:
                 self._ears.prepare(self._transcripts.current)
         decision = endpointing.decide(evidence, settings)
         if self._flushing and decision != "wait":
-            self._check_in((self._flushed_until - clock.now()) * 1000)
+            self._check_in((self._stage.flushed_until - clock.now()) * 1000)
         elif decision == "commit":
             self._commit()
         elif decision == "drop":
@@ -268,14 +244,14 @@ class Listener:
         """There is a pause: a recognizer that can is asked for a final, and told by the clock how long it may take,
         since a recording's silence may have come at once."""
         if self._hearing.flushes:
-            self._flushed_until = clock.now() + _FLUSHED
+            self._stage.flushed_until = clock.now() + _FLUSHED
 
     @property
     def _flushing(self) -> bool:
-        return clock.now() < self._flushed_until
+        return clock.now() < self._stage.flushed_until
 
     def _silence_ms(self, speech_end_ms: float) -> float:
-        return max(0.0, (clock.now() - self._timeline.wall(speech_end_ms)) * 1000)
+        return self._time.since_ms(speech_end_ms, clock.now())
 
     def _check_again(self, evidence: Evidence, settings: Endpointing) -> None:
         wait_ms = endpointing.next_check_ms(evidence, settings)
@@ -289,7 +265,7 @@ class Listener:
 
     def _evidence(self, speech_end_ms: float) -> Evidence:
         current = self._transcripts.current
-        all_told = self._ending and self._hearing.flushes and not self._flushing and current.final
+        all_told = self._stage.ending and self._hearing.flushes and not self._flushing and current.final
         return Evidence(
             silence_ms=self._silence_ms(speech_end_ms),
             text=current.text,
@@ -300,7 +276,7 @@ class Listener:
         )
 
     def _commit(self) -> None:
-        ended = self._speech_end_ms
+        ended = self._stage.end_ms
         assert ended is not None
         current = self._transcripts.current
         if why := self._ears.ignores(current):
@@ -313,42 +289,38 @@ class Listener:
         self._over(ended)
         self._prepared = None
         if done is not None:
-            self._ears.committed(done.utterance, done.before, self._timeline.wall(ended))
+            self._ears.committed(done.utterance, done.before, self._time.wall(ended))
 
     def commit_by_model(self, ms: float | None = None) -> None:
         """The speech model itself ended the user's turn."""
-        ended = self._timeline.ms if ms is None else ms
+        ended = self._time.ms if ms is None else ms
         done = self._transcripts.commit(ended)
-        self._speaking = False
+        self._stage.speaking = False
         if self.busy:
             self._untold = self._unanswered = done is None
             self._over(ended)
         if done is not None:
-            self._ears.committed(done.utterance, done.before, self._timeline.wall(ended))
+            self._ears.committed(done.utterance, done.before, self._time.wall(ended))
 
     def close(self) -> Committed | None:
         """The session is over: the words so far are an utterance, if there are any."""
-        return self._transcripts.commit(self._timeline.ms)
+        return self._transcripts.commit(self._time.ms)
 
     def _drop(self) -> None:
         """Nothing was said after all."""
-        ended = self._timeline.ms if self._speech_end_ms is None else self._speech_end_ms
-        untold = not self._hearing.flushes or self._flushed_until > -math.inf
-        if self._confirmed and not self.text and untold:
+        ended = self._time.ms if self._stage.end_ms is None else self._stage.end_ms
+        untold = not self._hearing.flushes or self._stage.flushed_until > -math.inf
+        if self._stage.confirmed and not self.text and untold:
             self.words_until = clock.now() + _LATE
         self._transcripts.drop()
         self._void()
-        if self._in_utterance or self._ending:
+        if self._stage.told or self._stage.ending:
             self._over(ended)
         self._ears.user("nothing", ended)
 
     def _over(self, ended_ms: float) -> None:
         self._timers.clear("endpoint")
-        told = self._in_utterance
-        self._in_utterance = self._ending = False
-        self._flushed_until = -math.inf
-        self._speech_end_ms, self._only_words = None, False
-        if told:
+        if self._stage.over():
             self._ears.user("ended", ended_ms)
 
     def _is_prepared(self, text: str) -> bool:
@@ -365,37 +337,3 @@ class Listener:
         current = self._transcripts.current
         if current.text:
             self._ears.words(current)
-
-
-class _Timeline:
-    """Positions in the input, in ms, against the clock."""
-
-    def __init__(self) -> None:
-        self.ms = 0.0
-        self._at = clock.now()
-        self._arrived = self._at
-        self._fed_ms = 0.0
-        self._fed_before_ms = 0.0
-
-    def arrived(self, duration_ms: float, at: float) -> None:
-        """More input, whose end was captured at ``at``."""
-        self.ms += duration_ms
-        self._at, self._arrived = at, clock.now()
-        self._fed_before_ms = self._fed_ms
-
-    def wall(self, ms: float) -> float:
-        """When, on the clock, ``ms`` of the input was captured."""
-        return self._at - (self.ms - ms) / 1000
-
-    def of_detector(self, ms: float) -> float:
-        """A detector's time without the silence that was put in for missing input."""
-        return max(0.0, min(ms - self._fed_before_ms, self.ms))
-
-    def missing_ms(self, now: float, after: float) -> float:
-        """The silence that stands for missing input and was not counted yet."""
-        gap = now - self._arrived
-        if gap < after - 1e-6:
-            return 0.0
-        missing = gap * 1000 - (self._fed_ms - self._fed_before_ms)
-        self._fed_ms += missing
-        return missing

@@ -8,13 +8,13 @@ from math import inf
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import frozen
 
 from voiceloop import clock
 from voiceloop.engine.blame import blame
-from voiceloop.engine.conductor import Conductor, Plan
+from voiceloop.engine.conductor import Conductor
 from voiceloop.engine.keeper import Keeper
-from voiceloop.engine.pool import Pool, SharedPool
+from voiceloop.engine.parts import Parts
+from voiceloop.engine.pool import SharedPool
 from voiceloop.engine.supervisor import Supervisor, bare
 from voiceloop.engine.uplink import Uplink, Way
 from voiceloop.engine.watchers import Watchers
@@ -26,39 +26,14 @@ from voiceloop.errors import (
     VoiceloopError,
 )
 from voiceloop.events import ConnectionState, Notice, SessionEnded, SessionStarted
-from voiceloop.interfaces import (
-    Link,
-    LinkContext,
-    MarkKind,
-    Memory,
-    Observer,
-    Resources,
-    Settings,
-    SpeechModel,
-    TurnDetector,
-)
+from voiceloop.interfaces import Link, LinkContext, Resources
 
 _OF_CLOSING = 0.8
 """The share of the time for closing that a memory may take."""
 
 
-@frozen
-class Parts:
-    """What a session is made of, besides its plan."""
-
-    model: SpeechModel
-    plan: Plan
-    settings: Settings
-    want: frozenset[MarkKind]
-    conversation_id: str
-    turns: TurnDetector | None = None
-    memory: Memory | None = None
-    pool: Pool | None = None
-    audio: AsyncIterable[bytes] | None = None
-    observers: tuple[Observer, ...] = ()
-
-
-_WATCH = 5.0
+_WATCH = 1.0
+"""How often it is looked whether input and events are taken, in seconds."""
 
 
 class Runtime:
@@ -150,12 +125,11 @@ class Runtime:
     async def _stand_up(self, keeper: Keeper) -> None:
         parts, plan = self._parts, self._parts.plan
         conversation = await keeper.load()
-        source = parts.model.capabilities.input
         self.conductor = Conductor(
             plan,
             parts.settings,
             conversation,
-            None if parts.turns is None else parts.turns.start(source),
+            parts.turns,
             watchers=self.watchers,
             session=self._session,
             send=lambda command: self.uplink.send(command),
@@ -163,10 +137,10 @@ class Runtime:
             turn_settled=keeper.settled,
         )
         self.uplink = Uplink(
-            Way(source=plan.input, target=source, provider=parts.model.listener, limits=plan.limits),
+            Way(source=plan.input, target=plan.hears, provider=parts.model.listener, limits=plan.limits),
             watchers=self.watchers,
             heard=self.conductor.listener.audio,
-            overdue=lambda: self.conductor.timers.set("uplink", clock.now(), self._watch),
+            overdue=lambda: self.conductor.timers.set("watch", clock.now(), self._watch),
         )
         started = SessionStarted(
             conversation_id=parts.conversation_id,
@@ -180,7 +154,7 @@ class Runtime:
     async def _converse(self, pool: Resources, keeper: Keeper, ready: Callable[[], None]) -> None:
         parts, limit = self._parts, self._parts.plan.limits.connect
         with anyio.CancelScope(deadline=clock.now() + limit) as connecting:
-            async with parts.model.connect(self._context(pool)) as link:
+            async with parts.model.connect(self._context(pool, keeper)) as link:
                 connecting.deadline = inf
                 self.conductor.lanes.signal(ConnectionState(state="ready"))
                 async with anyio.create_task_group() as children:
@@ -191,7 +165,7 @@ class Runtime:
                     children.start_soon(keeper.run, name="keeper")
                     if parts.audio is not None:
                         children.start_soon(self._pump, parts.audio, name="audio pump")
-                    self.conductor.start()
+                    self.conductor.course.start()
                     self._watch()
                     ready()
                     await self._finished.wait()
@@ -205,11 +179,11 @@ class Runtime:
                 hint="See the network, or raise limits.connect.",
             )
 
-    def _context(self, pool: Resources) -> LinkContext:
+    def _context(self, pool: Resources, keeper: Keeper) -> LinkContext:
         conductor, ahead_ms = self.conductor, self._parts.plan.limits.reply_ahead * 1000
         return LinkContext(
             settings=lambda: conductor.settings,
-            history=conductor.conversation.view,
+            history=keeper.conversation.view,
             room=lambda: conductor.lanes.room(ahead_ms),
             resources=pool,
             want=self._parts.want,
@@ -238,11 +212,13 @@ class Runtime:
             if self.uplink.full:
                 await self.uplink.room()
             self.uplink.audio(pcm)
-        self.conductor.end_input()
+        self.conductor.course.end_input()
 
     def _watch(self) -> None:
-        self.uplink.check(clock.now())
-        self.conductor.timers.set("uplink", clock.now() + _WATCH, self._watch)
+        now, plan = clock.now(), self._parts.plan
+        self.conductor.lanes.check(now, plan.limits, plan.model)
+        self.uplink.check(now)
+        self.conductor.timers.set("watch", now + _WATCH, self._watch)
 
     # ------------------------------------------------------------ the end
 

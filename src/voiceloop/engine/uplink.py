@@ -6,11 +6,13 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Callable
 
+import anyio
 from anyio.abc import TaskGroup
 from attrs import define, frozen
 
 from voiceloop import clock
 from voiceloop.audio import AudioFormat, converter
+from voiceloop.engine.blame import blame
 from voiceloop.engine.wake import Wake
 from voiceloop.engine.watchers import Watchers
 from voiceloop.errors import InputStalled, ProviderTimeout, SessionClosed
@@ -20,16 +22,45 @@ from voiceloop.rules.budgets import Limits
 _PATIENCE = 20.0
 """How long a model may take to accept one piece of input or one command, in seconds."""
 
+_CHANGING = "changing settings"
+
 _PIECE_MS = 1000.0
 """The longest piece of audio: one that takes audio at the pace of speech needs as long for it as it lasts."""
 
 
 @define(eq=False)
 class Ask:
-    """A command whose outcome somebody waits for."""
+    """A command whose outcome somebody waits for; who stops waiting (cancels ``outcome``) withdraws it.
+
+    ``accepted`` is called when the model has taken it, in the same step.
+    """
 
     command: Command
     outcome: Future[None]
+    accepted: Callable[[], None]
+
+    async def put(self, link: Link, provider: str) -> None:
+        """Ask ``link`` of ``provider``; what it raises belongs to whoever waits."""
+        try:
+            with anyio.CancelScope() as scope, blame(provider, _CHANGING):
+                self.outcome.add_done_callback(lambda outcome: scope.cancel())
+                await link.send(self.command)
+                if not self.outcome.done():
+                    self.outcome.set_result(None)
+                self.accepted()
+        except Exception as refusal:  # noqa: BLE001 - raised by whoever asked
+            self.refuse(refusal)
+        finally:
+            self.refuse(_over())
+
+    def refuse(self, error: Exception) -> None:
+        """Tell whoever still waits that it came to nothing."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+def _over() -> SessionClosed:
+    return SessionClosed("the session is over", doing=_CHANGING)
 
 
 @frozen
@@ -40,6 +71,43 @@ class Way:
     target: AudioFormat
     provider: str
     limits: Limits
+
+
+class _Backlog:
+    """What waits to be passed on, in order. ``full``: more than ``most`` bytes of audio, since ``full_since``."""
+
+    def __init__(self, most: int, piece: int) -> None:
+        self._items: deque[bytes | Command | Ask] = deque()
+        self._most = most
+        self._piece = piece
+        self._bytes = 0
+        self.full_since: float | None = None
+
+    @property
+    def full(self) -> bool:
+        return self._bytes > self._most
+
+    def audio(self, pcm: bytes, now: float) -> None:
+        self._items.extend(pcm[begin : begin + self._piece] for begin in range(0, len(pcm), self._piece))
+        self._bytes += len(pcm)
+        if self.full_since is None and self.full:
+            self.full_since = now
+
+    def add(self, item: Command | Ask) -> None:
+        self._items.append(item)
+
+    def take(self) -> bytes | Command | Ask | None:
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        if isinstance(item, bytes):
+            self._bytes -= len(item)
+            if not self.full:
+                self.full_since = None
+        return item
+
+    def asked(self) -> list[Ask]:
+        return [item for item in self._items if isinstance(item, Ask)]
 
 
 class Uplink:
@@ -58,13 +126,10 @@ class Uplink:
         self._heard = heard
         self._overdue = overdue
         self._convert = None if way.source == way.target else converter(way.source, way.target)
-        self._queue: deque[bytes | Command | Ask] = deque()
-        self._waiting = 0
-        self._most = way.target.bytes_of(way.target.samples_in(way.limits.input_buffer * 1000))
-        self._piece = way.target.bytes_of(way.target.samples_in(_PIECE_MS))
+        lengths = (way.limits.input_buffer * 1000, _PIECE_MS)
+        self._backlog = _Backlog(*(way.target.bytes_of(way.target.samples_in(ms)) for ms in lengths))
         self._samples = 0
         self._passing_since: float | None = None
-        self._full_since: float | None = None
         self._closed = False
         self._more = Wake()
         self._room = Wake()
@@ -72,7 +137,7 @@ class Uplink:
     @property
     def full(self) -> bool:
         """Whether to wait for :meth:`room` before more audio."""
-        return self._waiting > self._most
+        return self._backlog.full
 
     def audio(self, pcm: bytes | bytearray | memoryview, at: float | None = None) -> None:
         """Accept ``pcm``."""
@@ -81,13 +146,7 @@ class Uplink:
             return
         now = clock.now()
         converted = bytes(pcm) if self._convert is None else self._convert.push(pcm)
-        if converted:
-            self._queue.extend(
-                converted[begin : begin + self._piece] for begin in range(0, len(converted), self._piece)
-            )
-            self._waiting += len(converted)
-            if self._full_since is None and self.full:
-                self._full_since = now
+        self._backlog.audio(converted, now)
         self._watchers.input(pcm, self._samples)
         self._samples += samples
         self._heard(converted, self._way.source.ms(samples), now if at is None else at)
@@ -114,31 +173,28 @@ class Uplink:
 
     def send(self, command: Command | Ask) -> None:
         """Pass a command on, behind the audio accepted so far."""
-        self._queue.append(command)
+        self._backlog.add(command)
         self._more.set()
 
     def close(self) -> None:
         """Nothing more is passed on: whoever waits is told that the session is over."""
         self._closed = True
         self._room.set()
-        for item in self._queue:
-            if isinstance(item, Ask) and not item.outcome.done():
-                item.outcome.set_exception(SessionClosed("the session is over", doing="changing settings"))
+        for ask in self._backlog.asked():
+            ask.refuse(_over())
 
     async def run(self, link: Link, children: TaskGroup) -> None:
         """Pass everything on to ``link``; never returns. Questions are waited for by ``children``."""
         while True:
-            while self._queue:
-                item = self._queue.popleft()
+            while (item := self._backlog.take()) is not None:
                 self._passing_since = clock.now()
                 if isinstance(item, bytes):
-                    self._waiting -= len(item)
-                    if not self.full:
-                        self._full_since = None
                     self._room.set()
                     await link.send_audio(item)
+                elif isinstance(item, Ask) and item.outcome.done():
+                    pass  # withdrawn
                 elif isinstance(item, Ask):
-                    children.start_soon(_settle, link, item)
+                    children.start_soon(item.put, link, self._way.provider)
                 else:
                     await link.send(item)
             self._passing_since = None
@@ -146,7 +202,7 @@ class Uplink:
 
     def check(self, now: float) -> None:
         """Raises InputStalled when too much has waited too long, ProviderTimeout when one piece takes for ever."""
-        if self._full_since is not None and now - self._full_since >= self._way.limits.input_stall:
+        if self._backlog.full_since is not None and now - self._backlog.full_since >= self._way.limits.input_stall:
             raise self._stalled()
         if self._passing_since is not None and now - self._passing_since > _PATIENCE:
             raise ProviderTimeout(
@@ -155,16 +211,3 @@ class Uplink:
                 doing="sending to the model",
                 retryable=True,
             )
-
-
-async def _settle(link: Link, ask: Ask) -> None:
-    try:
-        await link.send(ask.command)
-        if not ask.outcome.done():
-            ask.outcome.set_result(None)
-    except Exception as refusal:  # noqa: BLE001 - it belongs to whoever asked, who raises it
-        if not ask.outcome.done():
-            ask.outcome.set_exception(refusal)
-    finally:
-        if not ask.outcome.done():
-            ask.outcome.set_exception(SessionClosed("the session is over", doing="changing settings"))

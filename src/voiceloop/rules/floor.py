@@ -105,6 +105,16 @@ TABLE: dict[tuple[Floor, Happening], tuple[Floor, Act]] = {
 }
 
 
+def weighed(happened: Happening, floor: Floor, *, only_suspects: bool, merges: bool) -> Happening:
+    """What a barge-in counts as.
+
+    Only as a suspicion where the model alone may interrupt itself (``only_suspects``), and where mere speech would
+    end an answer of which nothing was heard and which cannot be asked again (not ``merges``).
+    """
+    lost = happened is Happening.CONFIRM and floor in (Floor.THINKING, Floor.HELD) and not merges
+    return Happening.SUSPECT if only_suspects or lost else happened
+
+
 def decide(floor: Floor, happened: Happening, *, barge_in: BargeIn = "speech") -> tuple[Floor, Act]:
     """The next state and what to do.
 
