@@ -1,25 +1,24 @@
-"""Pooled clients: connections are there before they are needed, calls are tried again where that helps."""
+"""Pooled clients: connections are there before they are needed, and what fails is told in our words."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from botocore import xform_name
 
 import voiceloop as vl
-from voiceloop import errors
+from voiceloop import clock, errors
 from voiceloop.aws.account import Access, Account, Keys
-from voiceloop.aws.clients import call
 from voiceloop.aws.connections import Connections, Patience
 from voiceloop.aws.faults import fault_of, translated
-from voiceloop.rules.backoff import Backoff
 from voiceloop.testing.aws import Backing, Emulator
 
 from .web import Asked, Authority, Told, Web, tunnel, until, web
@@ -31,7 +30,6 @@ Answer = Callable[[Asked], Told]
 SPEECH = Told(body=b"\x00\x01" * 400, headers={"content-type": "audio/pcm", "x-amzn-RequestCharacters": "5"})
 REFUSED = Told(403, b'{"message":"Missing Authentication Token"}')
 WORDS = {"Text": "hello", "OutputFormat": "pcm", "VoiceId": "Joanna"}
-SWIFT = Backoff(first=0.001, most=0.001)
 
 
 def polly(asked: Asked) -> Told:
@@ -53,8 +51,14 @@ async def speaking(
         yield served, await account.access(pool), pool
 
 
+async def call(access: Access, operation: str, *, deadline: float = 20.0, **params: Any) -> Any:
+    method = getattr(await access.client("polly"), xform_name(operation))
+    with clock.outside_work(), translated("polly", operation), anyio.fail_after(deadline):
+        return await method(**params)
+
+
 async def speak(access: Access) -> bytes:
-    answer = await call(access, "polly", "SynthesizeSpeech", backoff=SWIFT, **WORDS)
+    answer = await call(access, "SynthesizeSpeech", **WORDS)
     async with answer["AudioStream"] as stream:
         return await stream.read()
 
@@ -138,7 +142,7 @@ async def test_the_emulator_keeps_warmed_connections_and_records_no_call(pool: v
         access = await aws.account().access(pool)
         await access.warm("polly", 2)
         assert aws.calls == []
-        await call(access, "polly", "DescribeVoices")
+        await call(access, "DescribeVoices")
         assert [each.connection <= 2 for each in aws.calls] == [True]
         await pool.aclose()
 
@@ -146,7 +150,7 @@ async def test_the_emulator_keeps_warmed_connections_and_records_no_call(pool: v
 async def test_an_answer_being_read_is_no_idle_connection(authority: Authority) -> None:
     long = Told(body=bytes(4_000_000), headers=SPEECH.headers)
     async with speaking(authority, lambda asked: REFUSED if asked.path == "/" else long) as (served, access, _):
-        answer = await call(access, "polly", "SynthesizeSpeech", **WORDS)
+        answer = await call(access, "SynthesizeSpeech", **WORDS)
         await access.warm("polly")
         assert served.connections == 2
         async with answer["AudioStream"] as stream:
@@ -162,7 +166,7 @@ async def test_warming_what_cannot_be_reached_fails_at_the_call(authority: Autho
         access = await account.access(pool)
         await access.warm("polly", 3)
         with pytest.raises(errors.ProviderUnavailable, match=r"(?i)could not connect") as failure:
-            await call(access, "polly", "DescribeVoices", backoff=SWIFT)
+            await call(access, "DescribeVoices")
         assert failure.value.retryable
         assert failure.value.provider == "Amazon Polly"
 
@@ -184,14 +188,6 @@ async def test_a_certificate_for_another_host_is_refused(authority: Authority) -
         assert not served.asked
 
 
-def one_after_another(*answers: Told) -> Answer:
-    left: Iterator[Told] = iter(answers)
-    return lambda asked: next(left)
-
-
-THROTTLED = Told(400, b'{"message":"Rate exceeded"}', {"x-amzn-ErrorType": "ThrottlingException"})
-FAILED = Told(500, b'{"message":"oops"}', {"x-amzn-ErrorType": "ServiceFailureException"})
-CUT = Told(body=None)
 DENIED = Told(
     403,
     b'{"Message":"User: arn:aws:iam::111122223333:user/bob is not authorized to perform: polly:SynthesizeSpeech on '
@@ -200,22 +196,7 @@ DENIED = Told(
 )
 
 
-@pytest.mark.parametrize("first", [THROTTLED, FAILED, CUT], ids=["throttled", "failed", "cut"])
-async def test_a_call_is_tried_again_where_that_helps(authority: Authority, first: Told) -> None:
-    async with speaking(authority, one_after_another(first, first, SPEECH)) as (served, access, _):
-        assert await speak(access) == SPEECH.body
-        assert len(served.asked) == 3
-
-
-async def test_a_call_gives_up_after_its_attempts(authority: Authority) -> None:
-    async with speaking(authority, lambda asked: THROTTLED) as (served, access, _):
-        with pytest.raises(errors.ProviderRefused, match="Service Quotas") as failure:
-            await speak(access)
-        assert len(served.asked) == SWIFT.attempts
-        assert failure.value.retryable
-
-
-async def test_a_refusal_is_not_tried_again_and_names_action_and_resource(authority: Authority) -> None:
+async def test_a_refusal_names_action_and_resource(authority: Authority) -> None:
     async with speaking(authority, lambda asked: DENIED) as (served, access, _):
         with pytest.raises(errors.ProviderRefused) as failure:
             await speak(access)
@@ -229,7 +210,7 @@ async def test_a_refusal_is_not_tried_again_and_names_action_and_resource(author
 async def test_a_request_that_the_model_does_not_take_says_nothing_of_its_text(authority: Authority) -> None:
     async with speaking(authority) as (served, access, _):
         with pytest.raises(errors.ProviderRefused) as failure:
-            await call(access, "polly", "SynthesizeSpeech", Text=["my secret words"], OutputFormat="pcm")
+            await call(access, "SynthesizeSpeech", Text=["my secret words"], OutputFormat="pcm")
         assert not served.asked
         cause = failure.value.__cause__
         assert "secret words" not in f"{failure.value!r} {failure.value} {cause!r} {cause}"
@@ -242,7 +223,7 @@ async def test_a_debug_log_of_everything_has_no_token_and_no_words(
     async with web(polly, authority.server) as served, vl.Pool() as pool:
         keys = Keys("AKIDEXAMPLE", "hush-secret", "hush-token")
         account = Account("us-east-1", keys=keys, ca_bundle=authority.file, endpoints={"": served.url})
-        await call(await account.access(pool), "polly", "SynthesizeSpeech", **{**WORDS, "Text": "hush, my dear"})
+        await call(await account.access(pool), "SynthesizeSpeech", **{**WORDS, "Text": "hush, my dear"})
     assert served.asked[0].headers["x-amz-security-token"] == "hush-token"
     assert "hush" not in caplog.text
 
@@ -296,7 +277,7 @@ async def test_how_long_an_answer_may_take_is_for_who_asks_to_say(
     async with speaking(authority, answer) as (served, access, _):
         assert await speak(access) == SPEECH.body
         with pytest.raises(errors.ProviderTimeout):
-            await call(access, "polly", "SynthesizeSpeech", backoff=Backoff(attempts=1), deadline=0.1, **WORDS)
+            await call(access, "SynthesizeSpeech", deadline=0.1, **WORDS)
     assert len(served.asked) == 2
 
 

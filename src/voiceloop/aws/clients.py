@@ -1,4 +1,4 @@
-"""Pooled clients of the services that answer requests, and calls that are tried again where that helps."""
+"""Pooled clients of the services that answer requests."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import anyio.to_thread
 from attrs import frozen
 
 from voiceloop import clock
 from voiceloop.aws.faults import translated
-from voiceloop.errors import ProviderError
-from voiceloop.rules.backoff import Backoff
 
 if TYPE_CHECKING:
     from voiceloop.aws.account import Access
     from voiceloop.aws.connections import Patience
     from voiceloop.aws.wire.requests import Requests
 
-__all__ = ("Client", "call", "open_client")
+__all__ = ("Client", "open_client")
 
 # Whoever calls has a deadline of their own, which may be long where a model thinks before it answers.
 _READ = 600.0
@@ -39,36 +36,6 @@ class Client:
     def busy(self) -> bool:
         """Whether an answer is being waited for or read."""
         return self.connections.busy > 0
-
-
-async def call(
-    access: Access,
-    service: str,
-    operation: str,
-    *,
-    backoff: Backoff = Backoff(),
-    deadline: float = 20.0,
-    **params: Any,
-) -> Any:
-    """Call ``operation`` (``SynthesizeSpeech``) of ``service`` and return botocore's answer, its body unread.
-
-    ``deadline``: seconds that one try may take. Tried again by ``backoff`` where that can help: throttles, server
-    errors, lost connections. Raises the ProviderError of ``voiceloop.aws.faults``; BadInput never.
-    """
-    from botocore import xform_name
-
-    method = getattr(await access.client(service), xform_name(operation))
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            with clock.outside_work(), translated(service, operation), anyio.fail_after(deadline):
-                return await method(**params)
-        except ProviderError as error:
-            wait = backoff.delay(attempt, clock.random()) if error.retryable else None
-            if wait is None:
-                raise
-        await anyio.sleep(wait)
 
 
 @asynccontextmanager
