@@ -15,8 +15,9 @@ from attrs import evolve, frozen
 
 from voiceloop import clock
 from voiceloop.cascade import Cascade
+from voiceloop.engine.pool import Pool
 from voiceloop.errors import BadInput, MissingExtra
-from voiceloop.interfaces import SpeechModel
+from voiceloop.interfaces import Link, LinkContext, ModelCapabilities, SpeechModel
 from voiceloop.tools import Tool
 
 if TYPE_CHECKING:
@@ -278,14 +279,12 @@ class _Environment:
 
 
 @asynccontextmanager
-async def emulated(
-    *names: Literal["aws", "nova"], rules: Rules | None = None, attune: bool = True
-) -> AsyncIterator[tuple[Stack, ...]]:
+async def emulated(*names: Literal["aws", "nova"], rules: Rules | None = None) -> AsyncIterator[tuple[Stack, ...]]:
     """The stacks of these ``names`` on voiceloop's emulator of AWS, which runs until the block is left.
 
-    Behind it are the offline engines and ``rules``, by default the demo's. ``attune``: the recognizer is told what is
-    expected next, which is right for one conversation at a time. Raises MissingExtra, and BadInput for the AWS
-    cascade on simulated time, which has no sockets.
+    Behind it are the offline engines and ``rules``, by default the demo's. Each session has keys and connections of
+    its own, so that the recognizer can be told what is expected next in its conversation. Raises MissingExtra, and
+    BadInput for the AWS cascade on simulated time, which has no sockets.
     """
     if clock.simulated() and "aws" in names:
         raise BadInput("--pace fast: the AWS cascade runs in real time only", hint="Leave --pace out, or use nova.")
@@ -299,16 +298,49 @@ async def emulated(
         raise MissingExtra(f"the emulator needs {error.name}", hint="pip install 'voiceloop[demo]'") from error
     rules = rules or Rules.demo()
     hears = PocketSphinx(workers=1)
-    recognizer, reasoner = attuned(hears, rules) if attune else (hears, rules)
+    recognizer, reasoner = attuned(hears, rules)
     backing = Backing(recognizer, reasoner, EspeakSynthesizer(ASSISTANT), first_token=FIRST_TOKEN, polly_delay=POLLY)
     async with Emulator(backing) as aws_here:
-        account = aws_here.account(memory=clock.simulated())
-        yield tuple(_emulated(_MAKERS[name](account=account, environ={}), rules) for name in names)
+
+        def account() -> Account:
+            return aws_here.account(memory=clock.simulated(), keys=aws_here.issue())
+
+        yield tuple(_emulated(_MAKERS[name](account=account(), environ={}), rules, account) for name in names)
 
 
-def _emulated(stack: Stack, rules: Rules) -> Stack:
+@frozen(eq=False)
+class _Apart(SpeechModel):
+    """Each of its sessions is on an account of its own, by connections that end with it."""
+
+    _like: SpeechModel
+    _made: Callable[[Account], SpeechModel]
+    _account: Callable[[], Account]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self._like.name
+
+    @property
+    def listener(self) -> str:
+        return self._like.listener
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        return self._like.capabilities
+
+    @asynccontextmanager
+    async def connect(self, context: LinkContext) -> AsyncIterator[Link]:
+        model = self._made(self._account())
+        async with Pool() as pool, model.connect(evolve(context, resources=pool)) as link:
+            yield link
+
+
+def _emulated(stack: Stack, rules: Rules, account: Callable[[], Account]) -> Stack:
+    assert stack.model is not None
+    assert stack.made is not None
     return evolve(
         stack,
+        model=_Apart(stack.model, stack.made, account),
         title=f"{stack.title} (emulated)",
         about=(
             f"The assistant runs on {_SERVICES[stack.name]} as voiceloop's emulator speaks them, over their real "
@@ -317,7 +349,7 @@ def _emulated(stack: Stack, rules: Rules) -> Stack:
             "clause."
         ),
         tools=tuple(rules.tools),
-        hello=_HELLO if stack.model is not None and stack.model.capabilities.says else None,
+        hello=_HELLO if stack.model.capabilities.says else None,
         free=True,
         made=None,
     )

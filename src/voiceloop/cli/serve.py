@@ -105,7 +105,7 @@ async def stacks(on: str, *, emulator: bool = False) -> AsyncIterator[tuple[pres
     """
     here = presets.local()
     if emulator:
-        async with presets.emulated("aws", "nova", attune=True) as emulated:
+        async with presets.emulated("aws", "nova") as emulated:
             yield _first(on, (here, *emulated))
     elif on == "local":
         yield here, *presets.with_keys_only((presets.aws(), presets.nova()))

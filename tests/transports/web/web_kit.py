@@ -61,7 +61,7 @@ async def running(
         stacks or (scripted(["Hello there."]),),
         socket_limits=limits,
         limits=keeping,
-        turns=ScriptedTurns(),
+        turns=turns,
         **options,
     )
     ready = anyio.Event()
@@ -129,7 +129,8 @@ async def client(
     server: Running, path: str = "ws", start: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[Client]:
     """A client that has said ``start`` (an empty dict: the usual one; None: nothing yet)."""
-    async with connect(server.socket + path, compression=None, **options) as socket:
+    # Without a bound on what waits to be taken: behind it the server's close would wait, too.
+    async with connect(server.socket + path, compression=None, max_queue=None, **options) as socket:
         talking = Client(socket)
         if start is not None:
             await talking.put({**HELLO, **start})

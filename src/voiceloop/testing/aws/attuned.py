@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -22,16 +23,19 @@ from voiceloop.interfaces import (
     TextDelta,
     ToolCall,
 )
+from voiceloop.testing.aws.exchange import asking
+
+_REMEMBERED = 1000
 
 
 def attuned(recognizer: Recognizer, reasoner: Reasoner) -> tuple[Recognizer, Reasoner]:
     """Both, joined: after each reply of ``reasoner`` every open stream of ``recognizer`` expects what it expects.
 
-    A session's cascade does this for an offline recognizer; behind AWS's protocols nobody does. Meant for one
-    conversation at a time, since nothing on the wire says which streams belong together.
+    A session's cascade does this for an offline recognizer; behind AWS's protocols nobody does. Of all that is on the
+    wire only the access key says which streams belong together: meant for one conversation of each key at a time.
     """
-    hints = _Hints(reasoner.expect(()))
-    return _Recognizer(recognizer, hints), _Reasoner(reasoner, hints)
+    callers = _Callers(reasoner)
+    return _Recognizer(recognizer, callers), _Reasoner(reasoner, callers)
 
 
 @define(eq=False)
@@ -45,10 +49,27 @@ class _Hints:
             await stream.expect(expected)
 
 
+@define(eq=False)
+class _Callers:
+    """What is expected of each caller, of whom the latest are remembered."""
+
+    _reasoner: Reasoner
+    _known: OrderedDict[str, _Hints] = field(factory=OrderedDict, init=False)
+
+    def here(self) -> _Hints:
+        """Those of the caller whose request is being answered."""
+        caller = asking.get()
+        hints = self._known.setdefault(caller, _Hints(self._reasoner.expect(())))
+        self._known.move_to_end(caller)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return hints
+
+
 @frozen(eq=False)
 class _Recognizer(Recognizer):
     _inner: Recognizer
-    _hints: _Hints
+    _callers: _Callers
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -60,19 +81,20 @@ class _Recognizer(Recognizer):
 
     @asynccontextmanager
     async def open(self, config: ListenConfig) -> AsyncIterator[Listening]:
+        hints = self._callers.here()
         async with self._inner.open(config) as stream:
-            await stream.expect(self._hints.expected)
-            self._hints.streams.append(stream)
+            await stream.expect(hints.expected)
+            hints.streams.append(stream)
             try:
                 yield stream
             finally:
-                self._hints.streams.remove(stream)
+                hints.streams.remove(stream)
 
 
 @frozen(eq=False)
 class _Reasoner(Reasoner):
     _inner: Reasoner
-    _hints: _Hints
+    _callers: _Callers
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -88,10 +110,10 @@ class _Reasoner(Reasoner):
     @asynccontextmanager
     async def _reply(self, request: ReasonerRequest) -> AsyncIterator[AsyncIterator[ReasonerItem]]:
         async with self._inner.reply(request) as items:
-            yield self._followed(request.messages, items)
+            yield self._followed(request.messages, items, self._callers.here())
 
     async def _followed(
-        self, messages: tuple[Message, ...], items: AsyncIterator[ReasonerItem]
+        self, messages: tuple[Message, ...], items: AsyncIterator[ReasonerItem], hints: _Hints
     ) -> AsyncIterator[ReasonerItem]:
         said, calls = "", False
         async for item in items:
@@ -101,7 +123,7 @@ class _Reasoner(Reasoner):
             yield item
         if not calls:
             reply = (Message("assistant", (TextPart(said),)),) if said.strip() else ()
-            await self._hints.tell(self._inner.expect((*messages, *reply)))
+            await hints.tell(self._inner.expect((*messages, *reply)))
 
     async def prepare(self, resources: Resources) -> None:
         await self._inner.prepare(resources)

@@ -22,6 +22,7 @@ from voiceloop.testing.aws.exchange import (
     RestService,
     StreamService,
     UncleanEnd,
+    asking,
 )
 from voiceloop.testing.aws.faults import Faults, FaultyLine
 from voiceloop.testing.aws.frames import BadFrame, Decoder, decode
@@ -76,6 +77,7 @@ class Desk:
 
         async def work() -> None:
             seal = verify(head, body, SIGNING_NAMES[service.service], self.ring, connection, fresh=fresh)
+            asking.set(seal.caller.access_key)
             request = Request(head.method, head.path, dict(head.pairs), head.fields, body, seal.caller)
             self._authorise(call, faulty, seal.caller, service.actions(request))
             await faulty.request()
@@ -128,6 +130,7 @@ class Desk:
         self.record.authorise(call, caller, actions)
 
     async def _converse(self, call: Call, service: StreamService, exchange: Open) -> None:
+        asking.set(exchange.caller.access_key)
         self._authorise(call, exchange.line, exchange.caller, service.actions(exchange.path))
         await exchange.line.request()
         await service.serve(exchange)

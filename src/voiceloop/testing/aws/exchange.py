@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from attrs import field, frozen
@@ -18,6 +19,10 @@ class Caller:
     access_key: str = field(repr=False)
     region: str = "us-east-1"
     connection: int = 1
+
+
+asking: ContextVar[str] = ContextVar("voiceloop_emulator_asking", default="")
+"""The access key of the request that is being answered, for what stands behind the services."""
 
 
 @frozen(eq=False)
