@@ -167,6 +167,8 @@ class Conductor(Ears):
                 self._send(Pause())
             case "ended":
                 self.lanes.signal(UserSpeechEnded(ms=ms))
+                if self._plan.hearing.model_decides:
+                    self._send(Pause())  # of speech that only its words told of, nothing else does
                 self.course.look()
             case "handed over":
                 self._send(EndOfTurn(turn=None))
