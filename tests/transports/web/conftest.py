@@ -39,10 +39,13 @@ class Page:
     def __init__(self, browser: webdriver.Chrome, address: str) -> None:
         self.browser = browser
         browser.get(address)
-        self.wait(lambda: self.run("return document.documentElement.dataset.loaded"), "the page to load")
+        self.loaded()
         self.run("localStorage.clear(); sessionStorage.clear()")
         browser.get_log("browser")  # what earlier tests left
         browser.refresh()
+        self.loaded()
+
+    def loaded(self) -> None:
         self.wait(lambda: self.run("return document.documentElement.dataset.loaded"), "the page to load")
 
     def run(self, script: str, *arguments: object) -> Any:
@@ -57,6 +60,19 @@ class Page:
     def connect(self) -> None:
         self.click("#connect")
         self.wait(lambda: self.run("return voiceloop.player !== null"), "the connection")
+
+    def choose(self, field: str, value: str) -> None:
+        """Set a field of the settings, as a user does."""
+        self.run(
+            "const field = document.getElementById(arguments[0]); field.value = arguments[1];"
+            "field.dispatchEvent(new Event('input')); field.dispatchEvent(new Event('change'));",
+            field,
+            value,
+        )
+
+    def shown(self, field: str) -> str:
+        """What a list of choices shows as chosen."""
+        return str(self.run("return document.getElementById(arguments[0]).selectedOptions[0].label", field))
 
     def type(self, text: str) -> None:
         self.browser.find_element(By.ID, "words").send_keys(text + "\n")

@@ -16,7 +16,7 @@ from voiceloop import Session
 from voiceloop.events import Event
 from voiceloop.interfaces import Observer, SpeechModel
 from voiceloop.memory import InProcessMemory
-from voiceloop.transports.websocket import Start, converse, greeted
+from voiceloop.transports.websocket import Outcome, Start, converse, greeted, refuse
 
 PAGE = Path(next(iter(web_room.__path__))) / "page"
 POLICY = "default-src 'self'"
@@ -28,12 +28,14 @@ OFFER = {
             "about": "A small bot with fixed rules, offline: no language model.",
             "keys": "optional",
             "free": True,
+            "voice": "en-us",
             "voices": [{"id": "en-us", "label": "American"}, {"id": "en-gb", "label": "British"}],
-        }
+        },
+        {"id": "far", "label": "Far away", "about": "Not to be had.", "keys": "none"},
     ],
     "personas": [
         {"id": "assistant", "label": "Assistant", "instructions": "You help."},
-        {"id": "pirate", "label": "Pirate", "instructions": "You are a pirate."},
+        {"id": "pirate", "label": "Pirate", "instructions": "You are a pirate.", "voices": {"local": "en-gb"}},
     ],
 }
 
@@ -147,6 +149,9 @@ class PageServer:
 
     async def _hold(self, socket: web.WebSocketResponse, start: Start) -> None:
         self.starts.append(start)
+        if start.stack == "far":
+            await refuse(_Socket(socket), Outcome("refused", "It is too far away."))
+            return
         history = await self.memory.load(start.conversation) if start.conversation else ()
         session = Session(
             self._make_model(),

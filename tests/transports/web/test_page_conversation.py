@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from voiceloop import Cascade
 from voiceloop.events import SettingApplied
 from voiceloop.memory import InProcessMemory
-from voiceloop.testing.scripted import ScriptedReasoner, ScriptedRecognizer, ScriptedSynthesizer
+from voiceloop.testing.scripted import Fail, ScriptedReasoner, ScriptedRecognizer, ScriptedSynthesizer
 
 from .conftest import OpenBrowser, Page, Serve, answering
 from .page_server import PageServer
@@ -143,19 +143,51 @@ def test_a_conversation_that_the_server_forgot_stays_on_the_page(page: Page, ser
 
 def test_persona_and_voice_change_in_a_running_session(page: Page, server: PageServer) -> None:
     page.connect()
-    page.click("#open-settings")
-    for name, value in (("persona", "pirate"), ("voice", "en-gb")):
-        page.run(
-            "const field = document.getElementById(arguments[0]); field.value = arguments[1];"
-            "field.dispatchEvent(new Event('change'));",
-            name,
-            value,
-        )
-    page.wait(lambda: len(page.log("answer")) == 2, "both answers")
-    assert [answer["outcome"] for answer in page.log("answer")] == ["applied", "applied"]
-    applied = [event.settings for event in server.events if isinstance(event, SettingApplied)]
-    assert applied == [("instructions",), ("voice",)]
+    page.choose("voice", "en-us")  # it is the usual one, so there is nothing to change
+    page.choose("persona", "pirate")
+    assert page.shown("voice") == "The persona's: British"
+    page.choose("voice", "en-us")
+    page.choose("persona", "assistant")
+    assert page.shown("voice") == "American"
+    page.wait(lambda: len(page.log("answer")) == 3, "the answers")
+    assert [answer["outcome"] for answer in page.log("answer")] == ["applied"] * 3
+    applied = [set(event.settings) for event in server.events if isinstance(event, SettingApplied)]
+    assert applied == [{"instructions", "voice"}, {"voice"}, {"instructions"}]
+    told = [{key: one.get(key) for key in ("instructions", "voice")} for one in page.log("update")]
+    assert told == [
+        {"instructions": "You are a pirate.", "voice": "en-gb"},
+        {"instructions": None, "voice": "en-us"},
+        {"instructions": "You help.", "voice": None},
+    ]
     assert len(server.starts) == 1
+
+
+def test_a_voice_that_is_refused_leaves_the_one_before(quiet_browser: webdriver.Chrome, serve: Serve) -> None:
+    speaks = ScriptedSynthesizer(faults={0: Fail()})  # a new voice is tried first
+    server = serve(lambda: Cascade(ScriptedRecognizer(), ScriptedReasoner(), speaks))
+    page = Page(quiet_browser, server.url)
+    page.run("document.getElementById('greet').click()")
+    page.connect()
+    page.choose("voice", "en-gb")
+    page.wait(lambda: "It stays as it was" in page.text("#banner"), "the reason")
+    assert page.shown("voice") == "The usual one: American"
+    page.browser.refresh()
+    page.loaded()
+    assert page.shown("voice") == "The usual one: American"
+
+
+def test_where_another_provider_cannot_be_had_the_conversation_goes_on(page: Page, server: PageServer) -> None:
+    page.connect()
+    page.type("Before")
+    _answered(page, 2)
+    page.choose("stack", "far")
+    page.wait(lambda: len(server.starts) == 3 and page.text("#status") == "Connected", "the one before")
+    assert [start.stack for start in server.starts] == ["local", "far", "local"]
+    assert page.text("#banner p") == "It is too far away. The conversation goes on with: This machine."
+    assert (page.shown("stack"), page.text("#runs-on")) == ("This machine", "This machine")
+    page.type("After")
+    _answered(page, 3)
+    assert _texts(page, "user") == ["Before", "After"]
 
 
 def test_a_server_that_is_gone_is_told_of_and_the_words_are_kept(page: Page, server: PageServer) -> None:
@@ -188,14 +220,10 @@ def test_keys_go_to_the_server_for_one_session_and_nowhere_else(page: Page, serv
 
 
 def test_choices_are_kept_in_this_browser(page: Page, server: PageServer) -> None:
-    page.click("#open-settings")
-    page.run(
-        "for (const [id, value] of [['persona', 'pirate'], ['latency', '180']]) {"
-        "const field = document.getElementById(id); field.value = value;"
-        "field.dispatchEvent(new Event(id === 'latency' ? 'input' : 'change')); }"
-    )
+    page.choose("persona", "pirate")
+    page.choose("latency", "180")
     page.browser.refresh()
-    page.wait(lambda: page.run("return document.documentElement.dataset.loaded"), "the page")
+    page.loaded()
     assert page.run("return document.getElementById('persona').value") == "pirate"
     assert page.run("return document.getElementById('latency').value") == "180"
     kept = json.loads(page.run("return localStorage.getItem('voiceloop.settings')"))

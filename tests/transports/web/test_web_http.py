@@ -100,7 +100,7 @@ async def test_what_can_be_chosen() -> None:
         status, headers, content = await ask(server, "/api/settings")
         assert (status, headers["cache-control"]) == (200, "no-store")
         offered: dict[str, Any] = json.loads(content)
-        assert offered["personas"] == [{"id": "chef", "label": "Chef", "instructions": "You cook."}]
+        assert offered["personas"] == [{"id": "chef", "label": "Chef", "instructions": "You cook.", "voices": {}}]
         assert offered["modes"] == ["chat+voice", "voice", "chat"]
         assert offered["secret"] is False
         assert offered["stacks"] == [

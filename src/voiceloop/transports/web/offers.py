@@ -159,7 +159,13 @@ class Offers:
             "version": 1,
             "stacks": [_told(stack) for stack in self.stacks],
             "personas": [
-                {"id": each.name, "label": each.title, "instructions": each.instructions} for each in self.personas
+                {
+                    "id": each.name,
+                    "label": each.title,
+                    "instructions": each.instructions,
+                    "voices": dict(each.voices),
+                }
+                for each in self.personas
             ],
             "modes": list(MODES),
         }

@@ -25,6 +25,7 @@ export class Conversation extends EventTarget {
     this.sound = this.player = this.microphone = null;
     this.wantsRecording = true;
     this.held = this.userSpeaks = false;
+    this.asked = []; // {to, answered}: changes that the server has not answered yet, in order
     this.thoughtAt = 0; // since when an answer is awaited, 0: none is
     this.link.conversation = sessionStorage.getItem("voiceloop.conversation");
     this.link.addEventListener("state", ({ detail }) => this.linked(detail));
@@ -124,14 +125,24 @@ export class Conversation extends EventTarget {
 
   /** @param {string} mode chat+voice, voice, chat or push */
   async setMode(mode) {
-    const pushed = this.pushes;
+    const before = settings.mode, pushed = this.pushes;
     settings.mode = mode;
+    const answered = (outcome) => {
+      if (outcome !== "refused") return;
+      settings.mode = before;
+      this.listen();
+    };
     if (pushed !== this.pushes) this.restart();
-    else this.link.send({ type: "mode", mode: this.wireMode });
+    else this.ask({ type: "mode", mode: this.wireMode }, answered);
     await this.listen();
   }
 
-  update(changes) { this.link.send({ type: "update", ...changes }); }
+  /** @param {object} changes of the running session @param {(outcome: string) => void} answered */
+  update(changes, answered) { this.ask({ type: "update", ...changes }, answered); }
+
+  ask(message, answered) {
+    if (this.link.send(message)) this.asked.push({ to: message.type, answered });
+  }
 
   async useSpeaker(id) {
     try {
@@ -167,7 +178,10 @@ export class Conversation extends EventTarget {
 
   linked(detail) {
     this.log.add("page", { type: "link", ...detail });
-    if (detail.state !== "ready") this.statistics.stop();
+    if (detail.state !== "ready") {
+      this.statistics.stop();
+      this.asked = [];
+    }
     if (detail.state === "waiting") this.silence();
     if (detail.state === "closed") this.release();
     this.dispatchEvent(new CustomEvent("link", { detail }));
@@ -256,7 +270,13 @@ export class Conversation extends EventTarget {
   }
 
   answered({ to, outcome, text }) {
-    if (outcome === "refused") this.trouble(text, { id: "refused" });
+    const place = this.asked.findIndex((one) => one.to === to);
+    const [change] = place < 0 ? [] : this.asked.splice(place, 1);
+    change?.answered(outcome);
+    if (outcome === "refused") {
+      this.trouble(change ? `${text} It stays as it was.` : text, { id: "refused" });
+      this.changed();
+    }
     this.dispatchEvent(new CustomEvent("answer", { detail: { to, outcome } }));
   }
 
@@ -293,7 +313,6 @@ export class Conversation extends EventTarget {
     this.statistics.ended(event);
     this.changed();
   }
-
 
   onToolCalled(event) {
     this.thoughtAt = performance.now();

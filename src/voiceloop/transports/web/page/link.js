@@ -23,6 +23,7 @@ export class Link extends EventTarget {
     this.state = "closed";
     this.error = null; // the server's last word
     this.tries = 0;
+    this.stood = false; // whether it has been ready since the user opened it
     this.samples = 0;
     this.rtt = null;
     this.timers = { ping: 0, retry: 0 };
@@ -30,6 +31,7 @@ export class Link extends EventTarget {
 
   open() {
     this.tries = 0;
+    this.stood = false;
     this.connect();
   }
 
@@ -100,6 +102,7 @@ export class Link extends EventTarget {
   ready(message) {
     this.conversation = message.conversation;
     this.tries = 0;
+    this.stood = true;
     this.become("ready");
     const ping = () => this.send({ type: "ping", n: Math.floor(performance.now()) });
     this.timers.ping = setInterval(ping, PING);
@@ -111,7 +114,8 @@ export class Link extends EventTarget {
     const told = this.error?.code ?? reason;
     const text = this.error?.text ?? (code === 1000 ? "The conversation has ended." : "");
     this.drop();
-    const final = code === 1000 || code === 4409 || FINAL.has(told) || this.tries >= WAITS.length;
+    const hopeless = FINAL.has(told) || (told === "failed" && !this.stood);
+    const final = code === 1000 || code === 4409 || hopeless || this.tries >= WAITS.length;
     if (final) return this.become("closed", text || "The server cannot be reached.", { failed: code !== 1000, code: told });
     const seconds = WAITS[this.tries++] * (0.8 + 0.4 * Math.random());
     this.timers.retry = setTimeout(() => this.connect(), seconds * 1000);

@@ -23,7 +23,7 @@ async function loadCatalogue() {
     const offered = await answer.json();
     const named = (item) => (typeof item === "string" ? { id: item, label: item } : { ...item, id: item.id ?? item.name, label: item.label ?? item.id ?? item.name });
     const stacks = (offered.stacks ?? offered.providers ?? []).map(named);
-    for (const stack of stacks) stack.voices = (stack.voices ?? []).map(named).map(({ id, label }) => ({ value: id, label }));
+    for (const stack of stacks) stack.voices = (stack.voices ?? []).map(named);
     return { stacks, personas: (offered.personas ?? []).map(named), secret: offered.secret ?? false };
   } catch {
     tell("The server does not answer. Is it running? Reload this page once it is.", { kind: "error" });

@@ -18,8 +18,6 @@ export function bindControls(talk) {
     const text = at("words").value.trim();
     if (text && talk.type(text)) at("words").value = "";
   });
-  const mode = at("modes").querySelector(`[value="${settings.mode}"]`);
-  if (mode) mode.checked = true;
   at("modes").addEventListener("change", ({ target }) => talk.setMode(target.value));
   bindTalkButton(talk);
   bindKeys(talk);
@@ -65,6 +63,8 @@ function show(talk) {
   record.setAttribute("aria-pressed", String(recording));
   record.querySelector("span").textContent = recording ? "Stop recording" : "Record";
   at("interrupt").disabled = !connected;
+  const mode = at("modes").querySelector(`[value="${settings.mode}"]`);
+  if (mode) mode.checked = true;
   at("talk").hidden = !talk.pushes;
   at("talk").disabled = !connected || !recording;
   at("talk").classList.toggle("held", talk.held);

@@ -19,7 +19,7 @@ export class Log {
 
   /** @param {"in" | "out" | "page" | "audio"} from @param {object} data */
   add(from, data) {
-    const entry = { ms: Math.round(performance.now()), from, ...without(data) };
+    const entry = { clock: Math.round(performance.now()), from, ...without(data) }; // ms, of this page
     this.entries.push(entry);
     if (this.entries.length > KEPT) this.entries.shift();
     if (at("log").open) this.line(entry);
@@ -30,8 +30,8 @@ export class Log {
     if (at("log").open) this.entries.slice(-SHOWN).forEach((entry) => this.line(entry));
   }
 
-  line({ ms, from, type, ...rest }) {
-    const text = `${(ms / 1000).toFixed(2).padStart(8)}  ${from.padEnd(5)} ${type ?? ""} ${JSON.stringify(rest)}`;
+  line({ clock, from, type, ...rest }) {
+    const text = `${(clock / 1000).toFixed(2).padStart(8)}  ${from.padEnd(5)} ${type ?? ""} ${JSON.stringify(rest)}`;
     this.box.append(make("li", { text: text.length > 300 ? `${text.slice(0, 300)}…` : text, class: from }));
     while (this.box.childElementCount > SHOWN) this.box.firstElementChild.remove();
     this.box.scrollTop = this.box.scrollHeight;
