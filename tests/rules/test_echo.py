@@ -47,6 +47,11 @@ def test_whose_words(text: str, playhead_ms: float, expected: bool) -> None:
     assert is_echo(text, SPOKEN, playhead_ms) is expected
 
 
+@pytest.mark.parametrize(("since_ms", "expected"), [(5400, True), (5700, True), (5701, False), (6200, False)])
+def test_what_began_before_the_user_did_is_no_echo(since_ms: float, expected: bool) -> None:
+    assert is_echo("no", SPOKEN, 6100, since_ms=since_ms) is expected
+
+
 def test_nothing_said_has_no_echo() -> None:
     assert not is_echo("hello there my friend", [], 0)
 

@@ -18,11 +18,19 @@ _COMMANDS = frozenset(
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
-def is_echo(text: str, spoken: Sequence[tuple[str, float]], playhead_ms: float, window_ms: float = 2500.0) -> bool:
+def is_echo(
+    text: str,
+    spoken: Sequence[tuple[str, float]],
+    playhead_ms: float,
+    *,
+    since_ms: float = float("-inf"),
+    window_ms: float = 2500.0,
+) -> bool:
     """Whether the user's words ``text`` are words that the assistant is just saying.
 
     ``spoken``: the reply's words, each with the ms of the reply at which it starts, in order. ``playhead_ms``: where
-    the listener is; words up to ``window_ms`` before it are compared, and further back for a long ``text``.
+    the listener is; words up to ``window_ms`` before it are compared, and further back for a long ``text``, but none
+    from before ``since_ms``: what began before the first sound of ``text`` is no echo in it.
 
     Echo is at least two thirds of the words, in order, nearly alike (echo is often misheard) and close together in
     the reply; and what is left over is neither a command ("stop", "no") nor two words at the end, where a user who
@@ -34,9 +42,8 @@ def is_echo(text: str, spoken: Sequence[tuple[str, float]], playhead_ms: float, 
         return False
     short = len(heard) <= _SHORT_ANSWER_WORDS
     back = _SHORT_ANSWER_WINDOW_MS if short else window_ms + _MS_PER_WORD * len(heard)
-    said = [
-        part for word, ms in spoken if playhead_ms - back <= ms <= playhead_ms + _AHEAD_MS for part in _words(word)
-    ]
+    first, last = max(playhead_ms - back, since_ms), playhead_ms + _AHEAD_MS
+    said = [part for word, ms in spoken if first <= ms <= last for part in _words(word)]
     if 3 * sum(any(_alike(word, other) for other in said) for word in heard) < 2 * len(heard):
         return False
     reach = len(heard) if short else len(heard) * 3 // 2 + 1
