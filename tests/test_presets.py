@@ -67,6 +67,20 @@ def test_the_longest_timeout_stays_within_the_services_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "name"),
+    [("true", "nova"), (" TRUE ", "nova"), ("1", "nova"), ("false", "local"), ("0", "local"), ("", "local")],
+)
+def test_the_switch_to_nova_sonic(value: str, name: str) -> None:
+    assert presets.usual({"USE_NOVA_SONIC": value}) == name
+    assert presets.usual({}) == "local"
+
+
+def test_a_switch_that_is_neither_on_nor_off() -> None:
+    with pytest.raises(BadInput, match="USE_NOVA_SONIC='maybe': true or false"):
+        presets.usual({"USE_NOVA_SONIC": "maybe"})
+
+
+@pytest.mark.parametrize(
     ("make", "environ", "told"),
     [
         (presets.aws, {"AWS_BEDROCK_MAX_TOKENS": "many"}, "AWS_BEDROCK_MAX_TOKENS='many'"),

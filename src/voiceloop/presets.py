@@ -97,6 +97,14 @@ class Stack:
         return self.model
 
 
+def usual(environ: Mapping[str, str] = os.environ) -> Literal["local", "nova"]:
+    """What to run on where nothing else is said: by ``USE_NOVA_SONIC`` (true or false) Nova Sonic, else this machine.
+
+    Raises BadInput for another value of it.
+    """
+    return "nova" if _Environment(environ).flag("USE_NOVA_SONIC") else "local"
+
+
 # ---------------------------------------------------------------- on this machine
 
 
@@ -241,6 +249,9 @@ def _lasts(timeout_ms: float | None) -> dict[str, float]:
     return {"deadline": deadline, "renew_after": deadline * 0.8}
 
 
+_FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
 @frozen
 class _Environment:
     """Reads variables; an empty one is none. Raises BadInput, which names the variable."""
@@ -255,6 +266,12 @@ class _Environment:
 
     def number(self, name: str) -> float | None:
         return self._converted(name, float, "a number")
+
+    def flag(self, name: str) -> bool:
+        text = (self.text(name) or "false").lower()
+        if text not in _FLAGS:
+            raise BadInput(f"{name}={text!r}: true or false is allowed")
+        return _FLAGS[text]
 
     def _converted(self, name: str, convert: Callable[[str], N], allowed: str) -> N | None:
         text = self.text(name)
@@ -374,5 +391,6 @@ __all__ = (
     "emulated",
     "local",
     "nova",
+    "usual",
     "with_keys_only",
 )

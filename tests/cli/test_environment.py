@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from voiceloop import Cascade, presets
+from voiceloop.aws import NovaSonic
 from voiceloop.cli import main
-from voiceloop.cli.environment import load
+from voiceloop.cli.environment import load, settle_region
 from voiceloop.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,9 +66,67 @@ def test_the_command_reads_them(
 
 def test_the_example_names_what_the_presets_read() -> None:
     shown = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    read = set(re.findall(r'"((?:NOVA|AWS_BEDROCK|VOICELOOP)_[A-Z_]+)"', _sources()))
-    assert read - {"NOVA_VOICE_ID"} <= shown
+    read = set(re.findall(r'"((?:NOVA|AWS|VOICELOOP|USE)_[A-Z_]+)"', _sources()))
+    assert read == shown - CHAIN
+    assert shown >= CHAIN
+
+
+CHAIN = {
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+}  # read by the AWS providers, and by boto
 
 
 def _sources() -> str:
-    return "\n".join((ROOT / "src" / "voiceloop" / name).read_text() for name in ("presets.py", "cli/serve.py"))
+    names = ("presets.py", "cli/serve.py", "cli/environment.py")
+    return "\n".join((ROOT / "src" / "voiceloop" / name).read_text() for name in names)
+
+
+def test_the_example_holds_as_it_stands(tmp_path: Path) -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    (tmp_path / ".env").write_text("\n".join(re.sub(r"^#([A-Z_]+=)", r"\1", line) for line in lines))
+    environ: dict[str, str] = {}
+    load(tmp_path, environ)
+    assert environ["NOVA_SONIC_SESSION_TIMEOUT"] == "480000"
+    model = presets.nova(environ=environ).model
+    assert isinstance(model, NovaSonic)
+    assert (model.voice, model.output_rate, model.account.region) == ("matthew", 24_000, "us-east-1")
+    assert isinstance(presets.aws(environ=environ).model, Cascade)
+    assert presets.usual(environ) == "local"
+
+
+@pytest.fixture
+def no_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No region anywhere; the file where the profiles are."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    return tmp_path / "config"
+
+
+def test_the_region_for_want_of_one(no_region: Path) -> None:
+    environ: dict[str, str] = {}
+    assert settle_region(environ) == "us-east-1"
+    assert environ == {"AWS_REGION": "us-east-1"}
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_a_region_of_the_environment_stays(name: str, no_region: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "eu-west-1")
+    environ: dict[str, str] = {}
+    assert settle_region(environ) is None
+    assert environ == {}
+
+
+def test_a_region_of_the_profile_stays(no_region: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_region.write_text("[profile work]\nregion = eu-west-1\n")
+    assert settle_region({}) == "us-east-1"
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert settle_region({}) is None
+    monkeypatch.setenv("AWS_PROFILE", "play")
+    with pytest.raises(BadInput, match="no profile 'play'"):
+        settle_region({})

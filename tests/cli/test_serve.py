@@ -62,6 +62,22 @@ def test_it_serves_until_it_is_told_to_stop() -> None:
         assert (process.returncode, err) == (0, "")
 
 
+def test_nova_sonic_by_a_switch_and_the_usual_region(tmp_path: Path) -> None:
+    nothing = {"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_CONFIG_FILE": str(tmp_path / "none")}
+    with serving(USE_NOVA_SONIC="true", **nothing) as (process, url, lines):
+        assert "Amazon Nova Sonic" in lines[1]
+        assert get(url + "api/settings")["stacks"][0]["id"] == "nova"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+        assert err == "No AWS region is set: us-east-1 is used. Set AWS_REGION for another.\n"
+
+
+def test_the_emulator_is_what_comes_first_when_it_is_asked_for() -> None:
+    with serving("--emulator") as (_, url, lines):
+        assert "emulator" in lines[1]
+        assert [stack["id"] for stack in get(url + "api/settings")["stacks"]] == ["aws", "local", "nova"]
+
+
 def test_a_secret_from_the_environment() -> None:
     with serving(VOICELOOP_SECRET="open sesame") as (_, url, _lines):
         with pytest.raises(urllib.error.HTTPError, match="401"):

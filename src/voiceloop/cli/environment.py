@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -44,3 +45,20 @@ def _set(line: str, where: str, environ: MutableMapping[str, str]) -> None:
     else:
         value = value.partition(" #")[0].rstrip()
     environ.setdefault(name, value)
+
+
+def settle_region(environ: MutableMapping[str, str] = os.environ) -> str | None:
+    """The region that is set in ``environ`` for want of one; None where the environment or the profile names one.
+
+    Raises BadInput for a profile that is not there, or shared AWS files that cannot be read.
+    """
+    from voiceloop.aws.chain import Chain
+    from voiceloop.presets import REGION
+
+    chain = Chain.load(None, None)
+    try:
+        chain.region(None)
+    except BadInput:
+        environ["AWS_REGION"] = REGION
+        return REGION
+    return None

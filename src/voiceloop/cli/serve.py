@@ -18,6 +18,7 @@ import anyio
 import anyio.to_thread
 
 from voiceloop import presets
+from voiceloop.cli.environment import settle_region
 from voiceloop.engine.supervisor import bare
 from voiceloop.errors import BadInput
 
@@ -39,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = EXAMPLES
     parser.add_argument(
-        "--on", choices=("local", "aws", "nova"), default="local", help="what the assistant runs on (local)"
+        "--on",
+        choices=("local", "aws", "nova"),
+        help="what the assistant runs on (local; aws with --emulator; nova with USE_NOVA_SONIC=true)",
     )
     parser.add_argument("--emulator", action="store_true", help="AWS's services emulated here, no account needed")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
@@ -66,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
         from voiceloop.cli.certificates import make_certificate
 
         args.cert, args.key = make_certificate(args.make_cert, addresses(args.host))
+    args.on = args.on or ("aws" if args.emulator else presets.usual())
+    if args.on != "local" and not args.emulator and (region := settle_region()):
+        print(f"No AWS region is set: {region} is used. Set AWS_REGION for another.", file=sys.stderr)
     try:
         asyncio.run(_serve(args))
     except BaseExceptionGroup as failure:

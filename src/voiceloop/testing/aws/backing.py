@@ -62,8 +62,9 @@ class Backing:
         """voiceloop's own engines on this machine: real speech gets a real transcript, Polly speaks, with visemes.
 
         ``attune``: the recognizer is told what the reasoner expects after each reply, which makes it much better, and
-        is right for one conversation of each access key at a time; False where several go on at once. ``parts``: other arguments of the
-        class, in the place of these engines. Needs the extra ``local``. Raises UnknownName for other parts.
+        is right for one conversation of each access key at a time; False where several go on at once. ``parts``:
+        other arguments of the class, in the place of these engines. Needs the extra ``local``. Raises UnknownName for
+        other parts.
         """
         for name in parts:
             if name not in _PARTS:
