@@ -141,7 +141,6 @@ async def test_a_tool_that_ignores_cancellation_is_named() -> None:
         lambda s: s.end_turn(),
         lambda s: s.end_input(),
         lambda s: s.update(speak=False),
-        lambda s: s.end(),
     ],
 )
 async def test_calls_after_the_end(call) -> None:  # type: ignore[no-untyped-def]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from types import NoneType, TracebackType
-from typing import Any, Literal, TypeVar
+from types import TracebackType
+from typing import Any, Literal
 
 import anyio
 import attrs
@@ -14,6 +14,7 @@ import attrs
 from voiceloop import clock
 from voiceloop.audio import PCM16_16K, PCM16_24K, AudioFormat
 from voiceloop.conversation import ImagePart
+from voiceloop.engine.arguments import check
 from voiceloop.engine.conductor import Conductor
 from voiceloop.engine.ears import Hearing
 from voiceloop.engine.lanes import Side
@@ -28,6 +29,7 @@ from voiceloop.events import Event, Heard
 from voiceloop.interfaces import (
     MarkKind,
     Memory,
+    ModelCapabilities,
     Observer,
     Prompt,
     Say,
@@ -42,8 +44,6 @@ from voiceloop.rules.endpointing import Endpointing
 from voiceloop.rules.floor import BargeIn
 from voiceloop.rules.timeline import Pacing, Visemes
 from voiceloop.tools import Tool, toolbox
-
-T = TypeVar("T")
 
 
 class Session:
@@ -97,65 +97,27 @@ class Session:
         observers: Sequence[Observer] = (),
         pool: Pool | None = None,
     ) -> None:
-        _check_kinds(
-            model=model,
-            input=input,
-            output=output,
-            endpointing=endpointing,
+        check(model=model, input=input, output=output, turns=turns, endpointing=endpointing, eager=eager)
+        check(instructions=instructions, voice=voice, speak=speak, narrator=narrator, idle=idle, limits=limits)
+        check(visemes=visemes, viseme_wait=viseme_wait, lead=lead, chunk_ms=chunk_ms, barge_in=barge_in)
+        check(conversation_id=conversation_id, memory=memory, pool=pool)
+        model = _narrated(model, narrator)
+        able = model.capabilities
+        _check_idle(idle, model)
+        speaking = Voice(
+            source=able.output,
+            pacing=Pacing(format=output, lead=lead, chunk_ms=chunk_ms, mark_wait=viseme_wait),
+            waits_for_marks=visemes == "synced" and "viseme" in able.marks,
             limits=limits,
-            turns=turns,
-            voice=voice,
-            idle=idle,
-            narrator=narrator,
-            memory=memory,
-            pool=pool,
+            barge_in=barge_in,
         )
-        _check_choices(visemes=visemes, barge_in=barge_in, turns=turns)
-        _check_positive(lead=lead, viseme_wait=viseme_wait, chunk_ms=chunk_ms)
-        if narrator is not None and not model.capabilities.says:
-            from voiceloop.cascade.narrated import Narrated
-
-            model = Narrated(model, narrator)
-        capabilities = model.capabilities
-        if idle is not None and idle.say is not None and not capabilities.says:
-            raise BadInput(f"idle.say: {model.name} cannot speak given words", hint=_NARRATOR)
-        if idle is not None and idle.say is None and not capabilities.text_input:
-            raise BadInput(
-                f"idle: {model.name} cannot be asked to speak first", hint="Give idle.say and a narrator=."
-            )
+        hearing = _hearing(able, turns, endpointing, eager)
         want: frozenset[MarkKind] = frozenset({"word"} if visemes == "off" else {"word", "viseme"})
         self._parts = Parts(
             model=model,
-            plan=Plan(
-                model=model.name,
-                input=input,
-                hears=capabilities.input,
-                hearing=Hearing(
-                    endpointing=endpointing,
-                    manual=turns == "manual",
-                    eager=eager,
-                    model_decides=capabilities.owns_turns,
-                    only_suspects=capabilities.owns_turns and not capabilities.can_cut,
-                    flushes=capabilities.can_flush or (turns == "manual" and capabilities.can_finish),
-                ),
-                voice=Voice(
-                    source=capabilities.output,
-                    pacing=Pacing(format=output, lead=lead, chunk_ms=chunk_ms, mark_wait=viseme_wait),
-                    waits_for_marks=visemes == "synced" and "viseme" in capabilities.marks,
-                    limits=limits,
-                    barge_in=barge_in,
-                ),
-                limits=limits,
-                idle=idle,
-            ),
-            settings=Settings(
-                instructions=instructions,
-                tools=tuple(toolbox(tools).values()),
-                voice=voice,
-                temperature=temperature,
-                speak=speak,
-            ),
-            want=want & capabilities.marks,
+            plan=Plan(model.name, input, able.input, hearing, speaking, limits, idle),
+            settings=Settings(instructions, tuple(toolbox(tools).values()), voice, temperature, speak),
+            want=want & able.marks,
             conversation_id=conversation_id or "",
             turns=turns if isinstance(turns, TurnDetector) else None,
             memory=memory,
@@ -200,7 +162,7 @@ class Session:
 
     @property
     def _running(self) -> Runtime:
-        if self._runtime is None:
+        if self._runtime is None or not self._runtime.stood_up:
             raise BadInput("the session has not been entered", hint="Use it as: async with Session(...) as session.")
         return self._runtime
 
@@ -364,8 +326,10 @@ class Session:
             raise SettingRefused(f"the model did not answer within {limit:g} s", doing="changing settings") from None
 
     async def end(self, *, after_speech: bool = True) -> None:
-        """Hang up politely: after what is being said, or at once. Tools may call it."""
-        self._alive("ending").course.end("ended", after_speech=after_speech)
+        """Hang up politely: after what is being said, or at once. Tools may call it. Does nothing after the end."""
+        runtime = self._running
+        if not runtime.ended:
+            runtime.conductor.course.end("ended", after_speech=after_speech)
 
     def _alive(self, doing: str) -> Conductor:
         return self._running.alive(doing)
@@ -402,47 +366,33 @@ def _default_turns() -> TurnDetector:
     return default_turns()
 
 
-_KINDS: dict[str, tuple[type, ...]] = {
-    "model": (SpeechModel,),
-    "input": (AudioFormat,),
-    "output": (AudioFormat,),
-    "endpointing": (Endpointing,),
-    "limits": (Limits,),
-    "turns": (TurnDetector, str),
-    "voice": (str, NoneType),
-    "idle": (Idle, NoneType),
-    "narrator": (Synthesizer, NoneType),
-    "memory": (Memory, NoneType),
-    "pool": (Pool, NoneType),
-}
-_CHOICES = {
-    "visemes": ("off", "prompt", "synced"),
-    "barge_in": ("speech", "words", "off"),
-    "turns": ("auto", "manual"),
-}
-_LEAST = {"chunk_ms": 1}
 _NARRATOR = "Use a prompt, for the model's own words, or give the session a narrator=."
-_HINTS = {"model": "Join a recognizer, a reasoner and a synthesizer by Cascade(recognizer, reasoner, synthesizer)."}
 
 
-def _check_kinds(**given: object) -> None:
-    for name, value in given.items():
-        if not isinstance(value, _KINDS[name]):
-            allowed = " or ".join("None" if kind is NoneType else kind.__name__ for kind in _KINDS[name])
-            shown = repr(value) if isinstance(value, str | int | float | NoneType) else type(value).__name__
-            raise BadInput(f"{name}={shown}: {allowed} is allowed", hint=_HINTS.get(name, ""))
+def _narrated(model: SpeechModel, narrator: Synthesizer | None) -> SpeechModel:
+    if narrator is None or model.capabilities.says:
+        return model
+    from voiceloop.cascade.narrated import Narrated
+
+    return Narrated(model, narrator)
 
 
-def _check_choices(**given: object) -> None:
-    for name, value in given.items():
-        if not isinstance(value, TurnDetector) and value not in _CHOICES[name]:
-            raise BadInput(f"{name}={value!r}: one of {', '.join(map(repr, _CHOICES[name]))} is allowed")
+def _check_idle(idle: Idle | None, model: SpeechModel) -> None:
+    if idle is None:
+        return
+    if idle.say is not None and not model.capabilities.says:
+        raise BadInput(f"idle.say: {model.name} cannot speak given words", hint=_NARRATOR)
+    if idle.say is None and not model.capabilities.text_input:
+        raise BadInput(f"idle: {model.name} cannot be asked to speak first", hint="Give idle.say and a narrator=.")
 
 
-def _check_positive(**given: float | None) -> None:
-    for name, value in given.items():
-        least = _LEAST.get(name, 0)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and least <= value < math.inf and value > 0):
-            allowed = f"a number from {least:g} on" if least else "a number above 0"
-            raise BadInput(f"{name}={value!r}: {allowed} is allowed")
+def _hearing(able: ModelCapabilities, turns: object, endpointing: Endpointing, eager: bool) -> Hearing:
+    manual = turns == "manual"
+    return Hearing(
+        endpointing=endpointing,
+        manual=manual,
+        eager=eager,
+        model_decides=able.owns_turns,
+        only_suspects=able.owns_turns and not able.can_cut,
+        flushes=able.can_flush or (manual and able.can_finish),
+    )

@@ -37,7 +37,7 @@ _WATCH = 1.0
 
 
 class Runtime:
-    """A running session. ``conductor`` and ``uplink`` stand once :meth:`start` has returned."""
+    """A running session. ``conductor`` and ``uplink`` are there once it has ``stood_up``."""
 
     conductor: Conductor
     uplink: Uplink
@@ -51,6 +51,7 @@ class Runtime:
         self._error: Exception | None = None
         self._reason = "closed"
         self.over = False
+        self.stood_up = False
         self.watchers = Watchers(parts.observers)
 
     async def start(self) -> None:
@@ -88,6 +89,11 @@ class Runtime:
     def failure(self) -> BaseException | None:
         """What the session failed with."""
         return self._supervisor.failure or self._error
+
+    @property
+    def ended(self) -> bool:
+        """Whether it takes nothing more."""
+        return not self._accepts
 
     def alive(self, doing: str) -> Conductor:
         """The conductor, if the session is running; raises SessionClosed otherwise."""
@@ -148,6 +154,7 @@ class Runtime:
             input=plan.input,
             output=plan.voice.pacing.format,
         )
+        self.stood_up = True
         self.conductor.lanes.signal(started)
         self.conductor.lanes.signal(ConnectionState(state="connecting"))
 
