@@ -17,19 +17,22 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hpack import NeverIndexedHeaderTuple
 
 __all__ = ("WINDOW", "Http2", "ProtocolError")
 
 WINDOW = 1 << 20
 """Bytes that the peer may send before any of them is consumed."""
 
-_SETTINGS = {
-    SettingCodes.ENABLE_PUSH: 0,
-    SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
-    SettingCodes.MAX_HEADER_LIST_SIZE: 64 * 1024,
-}
-
-
+# All connections share them: what is told at the beginning stays.
+_SETTINGS = Settings(
+    client=True,
+    initial_values={
+        SettingCodes.ENABLE_PUSH: 0,
+        SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+        SettingCodes.MAX_HEADER_LIST_SIZE: 64 * 1024,
+    },
+)
 _CONFIGURATION = H2Configuration(client_side=True, header_encoding="utf-8")
 
 
@@ -46,7 +49,7 @@ class _PatientConnection(H2Connection):
     def __init__(self, config: H2Configuration) -> None:
         super().__init__(config)
         self.state_machine = _PatientStateMachine()
-        self.local_settings = Settings(client=True, initial_values=_SETTINGS)
+        self.local_settings = _SETTINGS
 
     def clear_outbound_data_buffer(self) -> None:
         """h2 forgets at a GOAWAY what it has not sent yet, such as the answer to a PING. It is sent."""
@@ -72,9 +75,12 @@ class Http2:
         self._h2.increment_flow_control_window(WINDOW - 65_535)
 
     def request(self, headers: Iterable[tuple[str, str]]) -> None:
-        """Send the request's headers."""
+        """Send the request's headers.
+
+        No second request would profit from a table of them, in which the session token would be kept too.
+        """
         self._stream = self._h2.get_next_available_stream_id()
-        self._h2.send_headers(self._stream, list(headers))
+        self._h2.send_headers(self._stream, [NeverIndexedHeaderTuple(name, value) for name, value in headers])
 
     @property
     def room(self) -> int:

@@ -15,7 +15,6 @@ from voiceloop.errors import BadInput
 from voiceloop.interfaces import Resources
 
 ALPN = "h2"
-_RECORD = 16 * 1024  # bytes: a TLS record's most
 
 
 async def shared_context(resources: Resources, ca_bundle: str | None, *protocols: str) -> ssl.SSLContext:
@@ -84,7 +83,7 @@ class Tls:
         parts: list[bytes] = []
         while self.established and not self.ended and (self._incoming.pending or self._object.pending()):
             try:
-                part = self._object.read(_RECORD)
+                part = self._object.read(max(len(data), 1024))  # a buffer of that size is made
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLZeroReturnError:
