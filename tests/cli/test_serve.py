@@ -9,6 +9,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
+from voiceloop.audio import PCM16_16K, converter, read_wav
 from voiceloop.cli import main
 from voiceloop.cli.certificates import make_certificate
 from voiceloop.cli.serve import stacks
@@ -60,6 +63,42 @@ def test_it_serves_until_it_is_told_to_stop() -> None:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)
         assert (process.returncode, err) == (0, "")
+
+
+def test_a_client_of_the_plain_shape(clips: Path) -> None:
+    """It knows no more than: binary is sound, 4096 samples at a time at 16 kHz; JSON is what was said."""
+    kind, pcm = read_wav(clips / "go_brooklyn.wav")
+    change = converter(kind, PCM16_16K)
+    sound = change.push(pcm) + change.finish()
+    said: list[tuple[str, str]] = []
+    heard = bytearray()
+    with serving() as (_, url, _lines), connect(url.replace("http", "ws", 1) + "sonic", max_queue=None) as socket:
+
+        def listen(role: str, words: str) -> None:
+            """Until ``role`` has said ``words``, in what comes from now on."""
+            while True:
+                data = socket.recv(timeout=30)
+                if isinstance(data, bytes):
+                    heard.extend(data)
+                    continue
+                message = json.loads(data)
+                if message["type"] == "transcript" and message["final"]:
+                    said.append((message["role"], message["text"].lower()))
+                    if said[-1][0] == role and words in said[-1][1]:
+                        return
+
+        assert json.loads(socket.recv(timeout=30)) == {"type": "ready"}
+        for start in range(0, len(sound), 8192):
+            socket.send(sound[start : start + 8192].ljust(8192, b"\0"))
+            time.sleep(0.25)
+        listen("user", "how old is the brooklyn bridge")  # recording is stopped: nothing is sent
+        listen("assistant", "143 years")
+        spoken = len(heard)
+        assert spoken > 48_000
+        socket.send(json.dumps({"type": "text", "text": "What is two plus two?"}))
+        listen("assistant", "4")
+    assert len(heard) > spoken
+    assert len(heard) % 2 == 0
 
 
 def test_nova_sonic_by_a_switch_and_the_usual_region(tmp_path: Path) -> None:
