@@ -184,11 +184,12 @@ def marked(voice: MarkedVoice) -> Backing:
 
 @define
 class Said:
-    """A reply as it was told. ``whole``: it is said to be complete."""
+    """A reply as it was told. ``whole``: it is said to be complete; ``cut``: to be interrupted, or never played."""
 
     text: str = ""
     pcm: bytearray = field(factory=bytearray)
     whole: bool = False
+    cut: bool = False
 
 
 @define(eq=False)
@@ -196,7 +197,8 @@ class Held:
     """A call that was held. ``sent``: all input, in which word ``number`` lies from sample ``words[number]`` on.
 
     ``heard``: the final transcript of each utterance. ``calls``: the number each tool call was made with, and the
-    result it got. ``cuts``: from where on each connection was to get the input. ``rough``: connections broke.
+    result it got. ``cuts``: from where on each connection was to get the input (None: that was not told, so that each
+    place is taken for right). ``rough``: connections broke.
     """
 
     voice: MarkedVoice
@@ -206,7 +208,7 @@ class Held:
     heard: dict[object, str] = field(factory=dict)
     replies: dict[int, Said] = field(factory=dict)
     calls: list[tuple[int, str]] = field(factory=list)
-    cuts: list[int] = field(factory=lambda: [0])
+    cuts: list[int] | None = field(factory=lambda: [0])
     rough: bool = False
 
     def laws(self, connections: Sequence[NovaConnection]) -> list[str]:
@@ -216,7 +218,7 @@ class Held:
            earlier one, or after what was sent; the last ends with the input, unless connections broke at the end.
         2. Each word is heard once, in order, and is whole on a connection that answered it.
         3. Each word and each typed text has one reply that speaks, or one tool call; words of one utterance may have
-           it together.
+           it together, and the reply to a word may have been interrupted before it spoke.
         4. The audio of replies is that of clauses of their text, each in its order and once; of a reply that is said
            to be complete it is all, unless connections broke.
         5. Each result of a tool is told once; it is in a history if no connection lived to be told.
@@ -233,12 +235,14 @@ class Held:
     def _stretches(self, connections: Iterable[NovaConnection]) -> tuple[dict[int, range], list[str]]:
         """What each connection got, in samples of the input, and what is wrong with it."""
         placed: dict[int, range] = {}
-        cuts, end = list(self.cuts), 0
+        cuts, end = list(self.cuts or ()), 0
         for connection in connections:
             values = np.frombuffer(connection.audio.pcm, "<i2")
             pcm = values[values != 0].tobytes()
             if not pcm:
                 continue
+            if self.cuts is None:
+                cuts = self._places(pcm, end)
             while cuts and self.sent[2 * cuts[0] : 2 * cuts[0] + len(pcm)] != pcm:
                 del cuts[0]  # of a connection that got nothing
             if not cuts or cuts[0] > end:
@@ -247,6 +251,13 @@ class Held:
             end = max(end, cuts.pop(0) + len(pcm) // 2)
         short, waits = len(self.sent) // 2 - end, 8 * RATE if self.rough else 0
         return placed, [] if 0 <= short <= waits else [f"the input ends at {len(self.sent) // 2}, {end} were taken"]
+
+    def _places(self, pcm: bytes, end: int) -> list[int]:
+        """The last place in the input, ``end`` at most, where ``pcm`` lies."""
+        at = self.sent.rfind(pcm, 0, 2 * end + len(pcm))
+        while at % 2 == 1:
+            at = self.sent.rfind(pcm, 0, at + len(pcm) - 1)
+        return [at // 2] if at >= 0 else []
 
     def _heard_once(self, stretches: dict[int, range], connections: Sequence[NovaConnection]) -> Iterator[str]:
         heard = [word for text in self.heard.values() for word in text.split()]
@@ -264,10 +275,12 @@ class Held:
 
     def _answered_once(self) -> Iterator[str]:
         spoke = Counter(word for said in self.replies.values() if said.pcm for word in _WORD.findall(said.text))
+        silenced = {word for said in self.replies.values() if said.cut for word in _WORD.findall(said.text)}
         called = Counter(number for number, _ in self.calls)
         for number in self.words:
             times = called[number] if number % 5 == 3 else spoke[f"w{number}"]
-            if times != 1 and not (times == 0 and self._goes_on(f"w{number}")):
+            unheard = f"w{number}" in silenced or self._goes_on(f"w{number}")
+            if times != 1 and not (times == 0 and unheard):
                 yield f"w{number} was answered {times} times"
         for number in self.typed:
             if spoke[f"t{number}"] != 1:

@@ -51,7 +51,7 @@ class Random:
 async def span(aws: Emulator, voice: MarkedVoice, seconds: float, seed: int) -> tuple[int, list[str]]:
     """One call; how often its connection was replaced, and what is wrong with it."""
     held = Held(voice)
-    caller = Caller(held, (0.1, 1.5, 3.0), frame_ms=50, tail=1.0)
+    caller = Caller(held, tools_s=(0.1, 1.5, 3.0), frame_ms=50, tail=1.0)
     before, acts = len(aws.nova.connections), Random(seed)
     sonic = NovaSonic(
         account=aws.account(), input_rate=RATE, output_rate=RATE, renew_after=0.6, deadline=1.6, quiet_after=4.0

@@ -350,6 +350,15 @@ def test_a_connection_that_was_replaced_only_completes_its_reply() -> None:
     assert script.story == "1 says But. | 1 sounds | 1 ends | 1 spoke Yes. | 1 spoke Yes. But."
 
 
+def test_what_is_said_to_words_that_moved_on_is_no_part_of_the_reply_before() -> None:
+    """The user spoke over a reply without any sign that this cut it; then their words went elsewhere."""
+    script = Script().play("U one | S Yes. | A | < 900 | +3")
+    script.turns.retire()
+    script.made.clear()
+    script.play("U two | S You said two. | A!")
+    assert script.story == "1 cut"
+
+
 def test_a_connection_that_was_replaced_may_still_call_a_tool() -> None:
     script = Script().play("U one | S Yes. | A")
     script.turns.retire()

@@ -14,7 +14,7 @@ from voiceloop.aws.nova.bell import Bell
 from voiceloop.aws.nova.connection import Connection, Events, Placement
 from voiceloop.aws.nova.events_in import PROVIDER, AudioCame, OutputEvent, SpeechEnded, SpeechStarted, TextCame
 from voiceloop.aws.nova.history import SYSTEM, Line
-from voiceloop.aws.nova.pump import Pump, Shared
+from voiceloop.aws.nova.pump import Ask, Pump, Shared
 from voiceloop.aws.nova.turns import Turns
 from voiceloop.aws.wire.stream import StreamRequest
 from voiceloop.errors import ProviderTimeout, ProviderUnavailable
@@ -102,6 +102,11 @@ class Leg:
                 )
             )
             self._scope.cancel()
+
+    def overtakes(self, ask: Ask) -> bool:
+        """Whether a reply has begun to what was said before ``ask``, which waits for it."""
+        turns = self.turns
+        return turns.generating and turns.makes_good(ask.at * 1000 / self._line.rate, clock.now())
 
     def abort(self) -> None:
         """End it at once."""

@@ -159,9 +159,11 @@ class Renewer:
 
     def withdraw(self, turn: int) -> None:
         """``turn`` is void: it is not asked for, if that has not been done yet."""
-        todo, pump = self.shared.todo, None if self._current is None else self._current.pump
+        todo, leg = self.shared.todo, self._current
         for item in [item for item in todo if isinstance(item, Ask) and item.turn == turn]:
-            if pump is None or item is not pump.telling:
+            if leg is not None and leg.overtakes(item):
+                self.baton.ids.overtaken.add(turn)
+            elif leg is None or leg.pump is None or item is not leg.pump.telling:
                 todo.remove(item)
 
     def want(self) -> None:

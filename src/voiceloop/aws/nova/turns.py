@@ -61,11 +61,16 @@ _LABEL = re.compile(r"^\s*[\[<(]([a-z]{2,3}(?:-[A-Za-z]{2,4})?)[\]>)]:?\s*")
 
 @define
 class Ids:
-    """What is used once in a link, whatever the connection. ``calls``: those without a result, by connection."""
+    """What is used once in a link, whatever the connection.
+
+    ``calls``: those without a result, by connection. ``overtaken``: turns that the session gave up for a reply to what
+    was said before; what was typed for them is answered by a reply of its own.
+    """
 
     replies: Iterator[int] = Factory(lambda: itertools.count(1))
     items: Iterator[int] = Factory(lambda: itertools.count(1))
     calls: set[tuple[int, str]] = Factory(set)
+    overtaken: set[int] = Factory(set)
 
     def item(self) -> str:
         """A name for the transcript of the next utterance."""
@@ -102,6 +107,7 @@ class Turns:
     retired: bool = False
     answered: Heard | None = None
     recent: deque[Reply] = field(factory=lambda: deque(maxlen=4))
+    _left: bool = False
     _answered_ms: float = 0.0
     _asked: deque[tuple[int | None, float]] = field(factory=deque)
     _blocks: dict[str, _Block] = field(factory=dict)
@@ -186,7 +192,7 @@ class Turns:
 
         ``lost``: the connection broke. What was made of a reply is all there is of it; one without audio is void.
         """
-        self.retired, self.heard = True, None
+        self.retired, self._left, self.heard = True, self.heard is not None, None
         self._asked.clear()
         reply = self.reply
         if reply is None or not reply.open or not (lost or reply.tools):
@@ -234,6 +240,8 @@ class Turns:
         """The reply that something new belongs to (None: it is ignored), and what follows if it begins with that."""
         reply = self.reply
         if reply is not None and reply.open:
+            if self.retired and self._left and now - reply.changed > _SUPERSEDED:
+                return None, self._cut(reply, now)  # what now comes answers what is heard to its end elsewhere
             waits = reply.changed if reply.tools or not self._asked else max(self._asked[0][1], reply.changed)
             if not self._asked or now - waits <= _SUPERSEDED:
                 reply.changed, reply.awaits = now, False
@@ -257,7 +265,7 @@ class Turns:
             self.before.open, self.before = False, None
         self.reply = Reply(next(self.ids.replies), turn, changed=now)
         self.recent.append(self.reply)
-        made.append(ReplyStarted(self.reply.number, turn))
+        made.append(ReplyStarted(self.reply.number, None if turn in self.ids.overtaken else turn))
         return self.reply, made
 
     def _over(self, reply: Reply | None) -> list[LinkEvent]:
@@ -341,7 +349,7 @@ class Turns:
     def _tool(self, event: ToolUsed, now: float) -> list[LinkEvent]:
         reply, made = self._making(now)
         if reply is None:
-            return []
+            return made
         reply.tools.add(event.call)
         reply.called = True
         self.ids.calls.add((self.connection, event.call))

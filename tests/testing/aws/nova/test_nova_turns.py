@@ -9,11 +9,12 @@ import pytest
 
 from voiceloop.testing.aws.backing import Backing
 from voiceloop.testing.aws.nova import NovaProfile
-from voiceloop.testing.scripted import Hang
+from voiceloop.testing.scripted import Hang, silence, tone
 
 from .nova_kit import (
     NOVA_1,
     Client,
+    audio_input,
     audio_start,
     calling,
     content_end,
@@ -333,3 +334,14 @@ async def test_nova_1_takes_speech() -> None:
         await client.open()
         await client.turn()
     assert nova.connections[0].model == NOVA_1
+
+
+async def test_words_that_come_in_one_burst_belong_each_to_its_turn() -> None:
+    """A caller that sends again what was said sends it faster than it was spoken."""
+    async with service(scripted("One.", "Two.")) as nova, calling(nova) as client:
+        await client.open()
+        pcm = (tone(600) + silence(1_000)) * 2
+        await client.send(*(audio_input(pcm[at : at + 640]) for at in range(0, len(pcm), 640)))
+        await client.until("userSpeechEnd", 2)
+        await client.close()
+    assert [turn.text for turn in nova.connections[0].turns] == ["book a room", "tomorrow"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TypeAlias
@@ -73,7 +74,7 @@ class Hearing:
     _samples: int = 0
     _start: float | None = None
     _silent: float | None = None
-    _finals: dict[str, str] = field(factory=dict)
+    _finals: deque[tuple[int, Final]] = field(factory=deque)
     _expected: int = 0
     _received: int = 0
     _told: anyio.Event = field(factory=anyio.Event)
@@ -93,8 +94,8 @@ class Hearing:
         assert self._listening is not None
         async for item in self._listening:
             if isinstance(item, Final):
-                self._finals[item.item] = item.text
                 self._received += 1
+                self._finals.append((self._received, item))
                 self._told.set()
 
     async def expect(self, reasoner: Reasoner, messages: Sequence[Message]) -> None:
@@ -143,9 +144,11 @@ class Hearing:
                 await self._told.wait()
         if scope.cancelled_caught:
             self._received = max(self._received, over.finals)
-        text = " ".join(filter(None, (said.strip() for said in self._finals.values())))
-        self._finals.clear()
-        return text
+        said: dict[str, str] = {}
+        while self._finals and (self._finals[0][0] <= over.finals or not self._recognizer.capabilities.can_flush):
+            final = self._finals.popleft()[1]
+            said[final.item] = final.text.strip()
+        return " ".join(filter(None, said.values()))
 
     async def _flush(self, *, end_of_turn: bool) -> None:
         assert self._listening is not None
