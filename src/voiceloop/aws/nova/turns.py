@@ -63,8 +63,8 @@ _LABEL = re.compile(r"^\s*[\[<(]([a-z]{2,3}(?:-[A-Za-z]{2,4})?)[\]>)]:?\s*")
 class Ids:
     """What is used once in a link, whatever the connection.
 
-    ``calls``: those without a result, by connection. ``overtaken``: turns that the session gave up for a reply to what
-    was said before; what was typed for them is answered by a reply of its own.
+    ``calls``: those without a result, by connection. ``overtaken``: turns that the session gave up for a reply to
+    what was said before; what was typed for them is answered by a reply of its own.
     """
 
     replies: Iterator[int] = Factory(lambda: itertools.count(1))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AsyncExitStack
 from typing import Any
 
+import anyio
 import pytest
 
+from voiceloop import Pool
 from voiceloop.testing.aws.backing import Backing
 from voiceloop.testing.aws.nova import NovaProfile
-from voiceloop.testing.scripted import Hang, silence, tone
+from voiceloop.testing.aws.nova.hearing import Hearing, SpeechOver
+from voiceloop.testing.scripted import Hang, ScriptedTurns, silence, tone
 
 from .nova_kit import (
     NOVA_1,
     Client,
-    audio_input,
     audio_start,
     calling,
     content_end,
@@ -338,10 +341,14 @@ async def test_nova_1_takes_speech() -> None:
 
 async def test_words_that_come_in_one_burst_belong_each_to_its_turn() -> None:
     """A caller that sends again what was said sends it faster than it was spoken."""
-    async with service(scripted("One.", "Two.")) as nova, calling(nova) as client:
-        await client.open()
-        pcm = (tone(600) + silence(1_000)) * 2
-        await client.send(*(audio_input(pcm[at : at + 640]) for at in range(0, len(pcm), 640)))
-        await client.until("userSpeechEnd", 2)
-        await client.close()
-    assert [turn.text for turn in nova.connections[0].turns] == ["book a room", "tomorrow"]
+    backing = scripted()
+    hearing = Hearing(backing.recognizer, ScriptedTurns(), 480.0)
+    async with Pool() as pool, AsyncExitStack() as stack, anyio.create_task_group() as group:
+        await hearing.open(16_000, pool, stack)
+        group.start_soon(hearing.listen)
+        frames = [tone(20)] * 30 + [silence(20)] * 50
+        signals = [signal for pcm in frames * 2 for signal in await hearing.audio(pcm)]
+        await anyio.sleep(5)
+        turns = [await hearing.transcript(over, 1.0) for over in signals if isinstance(over, SpeechOver)]
+        group.cancel_scope.cancel()
+    assert turns == ["book a room", "tomorrow"]
