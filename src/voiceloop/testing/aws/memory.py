@@ -17,7 +17,8 @@ from attrs import define, field, frozen
 
 from voiceloop.aws.account import Access, Credentials
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest, Wire
-from voiceloop.errors import ProviderError, ProviderMisbehaved, ProviderTimeout, ProviderUnavailable
+from voiceloop.aws.wire.trouble import Trouble
+from voiceloop.errors import ProviderError
 from voiceloop.testing.aws.desk import EVENT_STREAM, Desk
 from voiceloop.testing.aws.exchange import Caller, ConnectionLost, Refusal
 from voiceloop.testing.aws.frames import BadFrame, Chunk, Decoder, as_bytes
@@ -49,10 +50,7 @@ class MemoryWire(Wire):
     @asynccontextmanager
     async def _open(self, request: StreamRequest, access: Access, deadlines: Deadlines) -> AsyncIterator[EventStream]:
         credentials = await access.credentials()
-        from voiceloop.aws.fault_hints import NOVA, PROVIDERS
-
-        provider = "Amazon Nova Sonic" if request.operation == NOVA else PROVIDERS.get(request.service, "AWS")
-        link = _Link(provider, request, deadlines)
+        link = _Link(Trouble(request.service, request.operation, "the emulator"), request, deadlines)
         number = self._connection()
         over, scope = anyio.Event(), anyio.CancelScope()
 
@@ -96,7 +94,7 @@ class MemoryWire(Wire):
 class _Link(Pipe, EventStream):
     """Both directions of one stream, as its caller sees it."""
 
-    provider: str
+    trouble: Trouble
     request: StreamRequest
     deadlines: Deadlines
     sent: deque[Message] = field(factory=deque)
@@ -164,41 +162,33 @@ class _Link(Pipe, EventStream):
         try:
             self._decoded.extend(self._decoder.feed(as_bytes(chunk)))
         except BadFrame as error:
-            text = f"broken event: {error}"
-            self._broken = lambda: ProviderMisbehaved(text, provider=self.provider, retryable=True)
+            broken = error
+            self._broken = lambda: self.trouble.nonsense(broken)
 
     def _checked(self, message: Message) -> Message:
         if message.kind != "event":
-            from voiceloop.aws.faults import from_message
-
-            self._broken = lambda: from_message(self.request.service, self.request.operation, message)
+            self._broken = lambda: self.trouble.told(message)
             raise self._broken()
         return message
 
     def _failure(self) -> ProviderError:
         """Why nothing more can be sent or received."""
-        from voiceloop.aws.faults import from_message, from_response
-
-        service, operation = self.request.service, self.request.operation
         if self._broken is not None:
             return self._broken()
         if self.answer.status not in (None, 200):
             body = b"".join(as_bytes(chunk) for chunk in self.answer.coming)
-            return from_response(service, operation, self.answer.status, self.answer.headers, body)
+            return self.trouble.answered(self.answer.status, self.answer.headers, body)
         last = self.answer.coming[-1] if self.answer.coming else None
         if isinstance(last, Message) and last.kind != "event":
-            return from_message(service, operation, last)
-        text = "the stream has ended" if self.answer.ended else "the connection was lost"
-        return ProviderUnavailable(text, provider=self.provider, retryable=True)
+            return self.trouble.told(last)
+        return self.trouble.ended() if self.answer.ended else self.trouble.lost(None, None)
 
     async def _within(self, condition: Callable[[], bool], seconds: float | None, doing: str) -> None:
         try:
             with anyio.fail_after(seconds):
                 await self.until(condition)
         except TimeoutError:
-            raise ProviderTimeout(
-                f"nothing happened for {seconds:g} s", provider=self.provider, doing=doing, retryable=True
-            ) from None
+            raise self.trouble.late(f"nothing happened while {doing}", seconds or 0.0) from None
 
 
 @define(eq=False)
