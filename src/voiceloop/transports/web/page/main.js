@@ -75,12 +75,17 @@ function loudness(analyser, samples) {
   return Math.min(1, Math.sqrt(sum / samples.length) * 5);
 }
 
+const CALM = 30; // ms between pictures while nobody speaks: drawing takes from what recognizers on this machine need
+
 function animate(talk, avatar) {
   const visualizer = new Visualizer(at("visualizer"));
   const samples = new Float32Array(512);
-  let energy = 0;
+  let energy = 0, drawn = 0;
   const frame = (stamp) => {
+    requestAnimationFrame(frame);
     const head = talk.player?.head.at();
+    if (!head?.playing && stamp - drawn < CALM) return;
+    drawn = stamp;
     const playing = head?.playing ?? false;
     energy += (loudness(playing ? talk.player.analyser : null, samples) - energy) * 0.15;
     avatar?.draw(stamp, {
@@ -91,7 +96,6 @@ function animate(talk, avatar) {
     if (playing) talk.transcript.spoken(head.turn, head.ms);
     visualizer.draw(talk.recording ? talk.microphone.analyser : null, playing ? talk.player.analyser : null);
     showDoing(talk.doing);
-    requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
 }
