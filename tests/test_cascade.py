@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 import pytest
 
 import voiceloop as vl
-from voiceloop.interfaces import Expectation
+from voiceloop.errors import SpeechBroke
+from voiceloop.interfaces import Expectation, ListenConfig, Listening, ModelCapabilities, Resources
 from voiceloop.testing.scripted import (
     Delay,
+    Fail,
     Hang,
     ScriptedReasoner,
     ScriptedRecognizer,
+    ScriptedSpeechModel,
     ScriptedSynthesizer,
     Speak,
     Until,
 )
 
-from .session_kit import LONG, cascade, ends, of, questions, talk
+from .session_kit import LONG, cascade, collect, ends, of, questions, session, talk, until
 
 OVER = Until(vl.TurnEnded)
 SECOND = Until(lambda event: isinstance(event, vl.TurnEnded) and event.turn == 2)
@@ -128,3 +134,95 @@ async def test_a_voice_that_streams_and_hangs_is_noticed() -> None:
     model = cascade([], ["This is the first one."], speaks={"streams": True, "faults": {0: Hang()}})
     with pytest.raises(vl.ProviderTimeout):
         await talk(["Hi", OVER], model)
+
+
+@pytest.mark.virtual_time
+async def test_the_time_of_a_slow_listener_is_not_that_of_a_voice_that_streams() -> None:
+    """Nobody takes events for longer than a voice may take for its next piece."""
+    model = cascade([], [LONG * 6], speaks={"streams": True, "speed": 2.0})
+    log: list[vl.Event] = []
+    async with session(model) as running:
+        await running.send_text("Hi")
+        await anyio.sleep(25)
+        await running.end_input()
+        await collect(running, log)
+    assert ends(log) == [(1, "completed", LONG * 6)]
+
+
+@pytest.mark.virtual_time
+async def test_a_voice_that_streams_may_wait_long_for_the_next_clause() -> None:
+    """Its deadline counts from the clause that it was given, though a listener was waited for meanwhile."""
+    text = [LONG, Delay(14), " And that is all there is to say."]
+    model = cascade([], [text], speaks={"streams": True, "speed": 20.0})
+    log = await talk(["Hi", OVER], model)
+    assert ends(log) == [(1, "completed", LONG + " And that is all there is to say.")]
+
+
+@pytest.mark.virtual_time
+async def test_a_recognizer_that_takes_no_expectation_is_noticed() -> None:
+    class Deaf(ScriptedRecognizer):
+        @asynccontextmanager
+        async def open(self, config: ListenConfig) -> AsyncIterator[Listening]:
+            async with super().open(config) as listening:
+                listening.expect = hang  # type: ignore[method-assign]
+                yield listening
+
+    async def hang(expectation: Expectation | None) -> None:
+        if expectation is not None:
+            await anyio.sleep_forever()
+
+    def expect(messages):  # type: ignore[no-untyped-def]
+        return Expectation("#JSGF V1.0; grammar a; public <a> = yes;") if len(messages) > 1 else None
+
+    model = vl.Cascade(Deaf(), ScriptedReasoner(["Is it so?"], expectation=expect), ScriptedSynthesizer())
+    with pytest.raises(vl.ProviderTimeout, match="scripted recognizer"):
+        await talk(["Hi", OVER, Delay(30)], model)
+
+
+@pytest.mark.virtual_time
+async def test_a_narrator_that_cannot_get_ready_loses_what_it_was_to_say() -> None:
+    class Unready(ScriptedSynthesizer):
+        async def prepare(self, resources: Resources) -> None:
+            await anyio.sleep_forever()
+
+    silent = ScriptedSpeechModel(["Good."], capabilities=ModelCapabilities(says=False))
+    log: list[vl.Event] = []
+    async with vl.Session(silent, turns="manual", narrator=Unready()) as running:
+        welcome = await running.say("Welcome.")
+        await until(running, vl.TurnEnded, log)
+        await running.send_text("Hi")
+        await running.end_input()
+        await collect(running, log)
+    assert (await welcome.done()).text == ""
+    assert "reply-failed" in [event.code for event in of(log, vl.Notice)]
+    assert ends(log)[1] == (2, "completed", "Good.")
+
+
+@pytest.mark.parametrize("name", ["first_token", "token_gap", "first_audio", "audio_gap", "tool_steps"])
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), "5", True, None])
+def test_deadlines(name: str, value: object) -> None:
+    with pytest.raises(vl.BadInput, match=f"deadlines.{name}="):
+        vl.Deadlines(**{name: value})  # type: ignore[arg-type]
+
+
+BROKE = Fail(SpeechBroke("the audio broke off", provider="scripted", doing="speaking"))
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("marks", [True, False])
+@pytest.mark.parametrize(("clause", "heard"), [(0, ""), (1, "First sentence is fine.")])
+async def test_what_could_not_be_spoken_was_not_heard(clause: int, heard: str, marks: bool) -> None:
+    speaks = {"faults": {clause: BROKE}, "marks": marks}
+    model = cascade([], ["First sentence is fine. The second one is not.", "Good."], speaks=speaks)
+    log = await talk(["Hi", OVER, "And now?", SECOND], model)
+    assert [turn[2] for turn in ends(log)] == [heard, "Good."]
+    said = [("assistant", heard)] if heard else []
+    history = [message for message in questions(model)[1] if message[1] != "Hi"]
+    assert [message for message in history if message[0] == "assistant"] == said
+
+
+@pytest.mark.virtual_time
+async def test_a_reply_that_is_read_is_read_though_a_voice_would_break() -> None:
+    model = cascade([], ["It is so."], speaks={"faults": {0: BROKE}})
+    log = await talk(["Hi", OVER], model, speak=False)
+    assert ends(log) == [(1, "completed", "It is so.")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
 from typing import Generic, TypeVar
 
@@ -77,7 +79,7 @@ class Box(Generic[T]):
 class Patience:
     """A deadline on a provider's next item: ``first`` seconds, then ``gap`` seconds after each one.
 
-    Entered around the whole stream; :meth:`fed` after each item; :meth:`pause` while it is we who wait.
+    Entered around the whole stream; :meth:`fed` after each item; :meth:`paused` while the provider has nothing to do.
     """
 
     def __init__(self, first: float, gap: float, *, provider: str, doing: str) -> None:
@@ -91,6 +93,7 @@ class Patience:
         )
         self._scope = anyio.CancelScope(deadline=clock.now() + first)
         self._until = 0.0
+        self._pauses = 0
 
     def __enter__(self) -> Patience:
         self._scope.__enter__()
@@ -105,14 +108,16 @@ class Patience:
     def fed(self) -> None:
         """An item came. Moving the deadline has a price, so it is moved when a quarter of it is used up."""
         now = clock.now()
-        if now + self._gap * 0.75 > self._until:
+        if not self._pauses and now + self._gap * 0.75 > self._until:
             self._scope.deadline = self._until = now + self._gap
 
-    @property
-    def paused(self) -> bool:
-        """Whether it waits without a deadline."""
-        return self._scope.deadline == inf
-
-    def pause(self) -> None:
-        """Wait without a deadline until the next :meth:`fed`."""
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Wait without a deadline; afterwards it is as if an item had come. Pauses may overlap."""
+        self._pauses += 1
         self._scope.deadline, self._until = inf, 0.0
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            self.fed()

@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from voiceloop.cascade.deadlines import Deadlines
 from voiceloop.cascade.link import open_link
-from voiceloop.cascade.reply import Deadlines
 from voiceloop.errors import BadInput
 from voiceloop.interfaces import Link, LinkContext, ModelCapabilities, Reasoner, Recognizer, SpeechModel, Synthesizer
 

@@ -9,10 +9,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from voiceloop.cascade.boxes import Box, Patience
-from voiceloop.cascade.reply import GREETING, Deadlines, Reply
+from voiceloop.cascade.deadlines import Deadlines
+from voiceloop.cascade.making import Making
+from voiceloop.cascade.reply import GREETING, Reply
 from voiceloop.cascade.voice import load
 from voiceloop.engine.blame import blame
-from voiceloop.engine.supervisor import bare
 from voiceloop.errors import ProviderUnavailable, SettingRefused, SpeechBroke, VoiceloopError
 from voiceloop.interfaces import (
     Attend,
@@ -34,7 +35,6 @@ from voiceloop.interfaces import (
     Recognizer,
     RecognizerUsage,
     ReplyEnded,
-    ReplyFailed,
     Say,
     SpeakConfig,
     Synthesizer,
@@ -42,6 +42,9 @@ from voiceloop.interfaces import (
     Update,
     UserText,
 )
+
+_TAKES = 10.0
+"""How long a recognizer may take to be told what to expect, in seconds."""
 
 
 @asynccontextmanager
@@ -86,7 +89,8 @@ class CascadeLink(Link):
         self._children = children
         self._taking_audio = blame(recognizer.name, "taking audio")
         self._out: Box[LinkEvent] = Box()
-        self._reply: tuple[Reply, anyio.CancelScope] | None = None
+        self._making = Making(self._out, children, fatal=lambda error: not isinstance(error, SpeechBroke))
+        self._reply: Reply | None = None
         self._expected: Expectation | None = None
         self._expects = False
         self._preparing = False
@@ -144,10 +148,11 @@ class CascadeLink(Link):
                 self._begin(turn, lambda reply: reply.recite(text))
             case ToolResult():
                 if self._reply is not None:
-                    self._reply[0].result(command)
+                    self._reply.result(command)
             case Cut(turn=turn):
-                if self._reply is not None and self._reply[0].number == turn:
-                    self._stop()
+                if self._making.makes(turn):
+                    self._making.stop()
+                    self._reply = None
                 await self._expect()
             case Update(settings=settings, changed=changed):
                 if "voice" in changed:
@@ -193,7 +198,8 @@ class CascadeLink(Link):
             expected = self._reasoner.expect(self._context.history(self._reasoner.capabilities.history))
         if expected != self._expected:
             self._expected = expected
-            with blame(self._recognizer.name, "taking an expectation"):
+            name, doing = self._recognizer.name, "taking an expectation"
+            with blame(name, doing), Patience(_TAKES, _TAKES, provider=name, doing=doing):
                 await self._listening.expect(expected)
 
     def _prepare(self) -> None:
@@ -219,23 +225,6 @@ class CascadeLink(Link):
             self._out.add(LinkNotice(code="prepare-failed", text=str(failure)))
 
     def _begin(self, turn: int, make: Callable[[Reply], Awaitable[None]]) -> None:
-        self._stop()
         reply = Reply(turn, self._reasoner, self._synthesizer, self._deadlines, self._context, self._out)
-        scope = anyio.CancelScope()
-        self._reply = (reply, scope)
-        self._children.start_soon(self._make, reply, scope, make, name=f"reply {turn}")
-
-    async def _make(self, reply: Reply, scope: anyio.CancelScope, make: Callable[[Reply], Awaitable[None]]) -> None:
-        with scope:
-            try:
-                await make(reply)
-            except Exception as failure:
-                error = bare(failure)
-                if not isinstance(error, Exception):
-                    raise
-                self._out.add(ReplyFailed(reply.number, error, fatal=not isinstance(error, SpeechBroke)))
-
-    def _stop(self) -> None:
-        if self._reply is not None:
-            self._reply[1].cancel()
-            self._reply = None
+        self._reply = reply
+        self._making.begin(turn, turn, lambda: make(reply))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from math import inf
 
 import anyio
@@ -13,11 +14,11 @@ from attrs import frozen
 
 from voiceloop import clock
 from voiceloop.audio import converter
-from voiceloop.cascade.boxes import Box
-from voiceloop.cascade.reply import Deadlines
+from voiceloop.cascade.boxes import Box, Patience
+from voiceloop.cascade.deadlines import Deadlines
+from voiceloop.cascade.making import Making, room_for
 from voiceloop.cascade.voice import ReplyVoice, Spoken, load
 from voiceloop.engine.blame import blame
-from voiceloop.engine.supervisor import bare
 from voiceloop.interfaces import (
     Command,
     Cut,
@@ -27,7 +28,6 @@ from voiceloop.interfaces import (
     ModelCapabilities,
     ReplyAudio,
     ReplyEnded,
-    ReplyFailed,
     ReplyMarksUntil,
     ReplyStarted,
     ReplyTextDelta,
@@ -93,8 +93,7 @@ class _Link(Link):
         self._model = model
         self._context = context
         self._inner = inner
-        self._children = children
-        self._saying: tuple[int, anyio.CancelScope] | None = None
+        self._making = Making(self.out, children, fatal=lambda error: False)
 
     async def read(self) -> None:
         """Pass the model's events on."""
@@ -116,33 +115,23 @@ class _Link(Link):
     async def send(self, command: Command) -> None:
         """See :meth:`Link.send`."""
         match command:
-            case Say():
-                scope = anyio.CancelScope()
-                self._saying = (command.turn, scope)
-                self._children.start_soon(self._say, command, scope, name=f"narrator {command.turn}")
-            case Cut(turn=turn) if self._saying is not None and self._saying[0] == turn:
-                self._saying[1].cancel()
+            case Say(turn=turn):
+                self._making.begin(turn, -turn, partial(self._say, command))
+            case Cut(turn=turn) if self._making.makes(turn):
+                self._making.stop()
             case _:
                 await self._inner.send(command)
 
     def __aiter__(self) -> AsyncIterator[LinkEvent]:
         return self.out
 
-    async def _say(self, say: Say, scope: anyio.CancelScope) -> None:
+    async def _say(self, say: Say) -> None:
         reply = -say.turn
-        with scope:
-            self.out.add(ReplyStarted(reply=reply, turn=say.turn))
-            self.out.add(ReplyTextDelta(reply=reply, text=say.text))
-            try:
-                if self._context.settings().speak:
-                    await self._speak(reply, say.text)
-            except Exception as failure:
-                error = bare(failure)
-                if not isinstance(error, Exception):
-                    raise
-                self.out.add(ReplyFailed(reply=reply, error=error, fatal=False))
-            else:
-                self.out.add(ReplyEnded(reply=reply))
+        self.out.add(ReplyStarted(reply=reply, turn=say.turn))
+        self.out.add(ReplyTextDelta(reply=reply, text=say.text))
+        if self._context.settings().speak:
+            await self._speak(reply, say.text)
+        self.out.add(ReplyEnded(reply=reply))
 
     async def _speak(self, reply: int, text: str) -> None:
         narrator, deadlines = self._model.narrator, Deadlines()
@@ -153,7 +142,8 @@ class _Link(Link):
                 event = attrs.evolve(event, pcm=convert.push(event.pcm))
             self.out.add(event)
 
-        with blame(narrator.name, "preparing"):
+        name, limit, doing = narrator.name, deadlines.first_audio, "preparing"
+        with blame(name, doing), Patience(limit, limit, provider=name, doing=doing):
             await narrator.prepare(self._context.resources)
         voice = ReplyVoice(
             reply,
@@ -162,7 +152,7 @@ class _Link(Link):
             first_audio=deadlines.first_audio,
             audio_gap=deadlines.audio_gap,
             emit=emit,
-            room=self._room,
+            room=room_for(self.out, self._context),
         )
         segmenter, clauses = Segmenter(), Box[Spoken]()
         for piece in (*segmenter.push(text, clock.now()), *segmenter.finish()):
@@ -171,7 +161,3 @@ class _Link(Link):
         await voice.run(clauses)
         if rest := convert.finish():
             self.out.add(ReplyAudio(reply=reply, pcm=rest))
-
-    async def _room(self) -> None:
-        await self.out.emptied()
-        await self._context.room()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 import anyio
-from attrs import frozen
 
 from voiceloop import clock
 from voiceloop.cascade.boxes import Box, Patience
+from voiceloop.cascade.deadlines import Deadlines
+from voiceloop.cascade.making import room_for
 from voiceloop.cascade.voice import ReplyVoice, Spoken
 from voiceloop.conversation import Message, TextPart
 from voiceloop.engine.blame import blame
@@ -34,17 +36,6 @@ from voiceloop.interfaces import (
 from voiceloop.rules.segmentation import Piece, Segmenter
 
 GREETING = "(The conversation begins. Greet the user.)"
-
-
-@frozen
-class Deadlines:
-    """How long a cascade waits for its providers, in seconds, and how often a reply may call tools in a row."""
-
-    first_token: float = 20.0
-    token_gap: float = 15.0
-    first_audio: float = 10.0
-    audio_gap: float = 10.0
-    tool_steps: int = 8
 
 
 class Reply:
@@ -161,9 +152,9 @@ class Reply:
         """Hand clauses to the voice; waits when it has enough of them, which is not the reasoner's time."""
         for piece in pieces:
             if self._settings.speak:
-                if patience is not None and self._clauses.full:
-                    patience.pause()
-                await self._clauses.put(Spoken(piece, base, clock.now()))
+                waits = patience is not None and self._clauses.full
+                with patience.paused() if patience is not None and waits else nullcontext():
+                    await self._clauses.put(Spoken(piece, base, clock.now()))
 
     def hand_now(self, pieces: list[Piece], base: int) -> None:
         """As :meth:`hand`, from a timer."""
@@ -180,14 +171,9 @@ class Reply:
             first_audio=self._deadlines.first_audio,
             audio_gap=self._deadlines.audio_gap,
             emit=self._emit,
-            room=self._room,
+            room=room_for(self._out, self._context),
         )
         await voice.run(self._clauses)
-
-    async def _room(self) -> None:
-        """Wait for room, with all that was given out counted in."""
-        await self._out.emptied()
-        await self._context.room()
 
     def close(self) -> None:
         """No more clauses."""

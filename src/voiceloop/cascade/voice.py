@@ -115,11 +115,11 @@ class ReplyVoice:
                 async with self._synthesizer.speak(clause, self._config) as items:
                     async for item in items:
                         if job.items.full:
-                            patience.pause()
-                            await job.items.put(item)
+                            with patience.paused():
+                                await job.items.put(item)
                         else:
                             job.items.add(item)
-                        patience.fed()
+                            patience.fed()
         except Exception as failure:  # noqa: BLE001 - raised by whoever takes the items
             job.items.close(failure)
         else:
@@ -138,9 +138,11 @@ class ReplyVoice:
         spans: list[ReplySpan] = []
 
         async def handed() -> AsyncGenerator[Clause, None]:
-            patience.pause()  # while there is nothing to speak
-            async for spoken in clauses:
-                patience.fed()
+            while True:
+                with patience.paused():  # there is nothing to speak
+                    spoken = await anext(clauses, None)
+                if spoken is None:
+                    return
                 first = not spans
                 if spans:
                     spans[0] = attrs.evolve(spans[0], end=spoken.base + spoken.piece.end)
@@ -150,14 +152,15 @@ class ReplyVoice:
                     self._first = spoken.handed
                     spans.append(self._begin(spoken))
                 yield Clause(spoken.piece.text, ends=spoken.piece.ends, first=first)
-                patience.pause()
-            patience.fed()
 
         with blame(name, "speaking"), Patience(wait, gap, provider=name, doing="speaking") as patience:
             async with aclosing(handed()) as pieces, self._synthesizer.stream(pieces, self._config) as items:
                 async for item in items:
-                    await self._take(item)
-                    if not patience.paused:
+                    if isinstance(item, SpeechAudio):
+                        with patience.paused():  # for room at the listener's
+                            await self._take(item)
+                    else:
+                        await self._take(item)
                         patience.fed()
         if spans:
             await self._end(spans[0], "reply")

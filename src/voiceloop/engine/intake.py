@@ -171,7 +171,7 @@ class Intake:
             return
         if event.fatal:
             raise event.error
-        self._living(lambda turn, event: self._speaker.made(turn))(event)
+        self._living(lambda turn, event: self._speaker.made(turn, broke=True))(event)
         self._lanes.signal(Notice(code="reply-failed", text=str(event.error)))
 
     def _call(self, turn: Turn, call: ModelToolCall) -> None:

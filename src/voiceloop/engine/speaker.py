@@ -189,11 +189,11 @@ class Speaker:
         if turn.track.marks_until(ms):
             self._lanes.moved()
 
-    def made(self, turn: Turn) -> None:
-        """The model has given all of the turn."""
+    def made(self, turn: Turn, *, broke: bool = False) -> None:
+        """The model has given all of the turn; ``broke``: though not all of what it says was spoken."""
         if self._convert is not None:
             turn.track.audio(self._convert.finish(), clock.now())
-        turn.made = turn.script.complete = True
+        turn.made, turn.script.complete = True, not broke
         turn.track.end()
         self._lanes.moved()
 
@@ -256,7 +256,7 @@ class Speaker:
 
     def heard_of(self, turn: Turn) -> Heard:
         """What was heard of ``turn`` by now."""
-        if turn.track.drained and not turn.track.made:
+        if turn.track.drained and not turn.track.made and turn.script.complete:
             return Heard(turn.script.said, basis="measured" if not turn.script.speaks else "estimated")
         if not turn.audible:
             return Heard("", dropped="nothing of it was played")
