@@ -42,7 +42,7 @@ async def talk(request: web.Request) -> web.WebSocketResponse:
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
         raise web.HTTPForbidden(text="a page of somebody else")
-    response = web.WebSocketResponse(max_msg_size=1_500_000, compress=False)
+    response = web.WebSocketResponse(max_msg_size=1_500_000, compress=False, timeout=2)
     await response.prepare(request)
     socket = AiohttpSocket(response)
     start = await greeted(socket)

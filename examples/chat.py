@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import voiceloop as vl
@@ -64,12 +63,15 @@ async def main(out: Path, loudspeaker: bool) -> None:
             case _:
                 pass
 
+    card = SoundCard(microphone=False)
+    if loudspeaker:
+        card.devices()  # is there one?
     print("Type something, such as: what can I say")
     with WavWriter(out, vl.PCM16_24K) as wav:
         async with session, asyncio.TaskGroup() as tasks:
             typing = tasks.create_task(type_to(session, answered))
             if loudspeaker:
-                await SoundCard(microphone=False).run(session, on_event=show)
+                await card.run(session, on_event=show)
             else:
                 async for event in session:
                     show(event)
@@ -82,5 +84,9 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("chat.wav"))
     parser.add_argument("--loudspeaker", action="store_true")
     arguments = parser.parse_args()
-    with suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main(arguments.out, arguments.loudspeaker))
+    except vl.VoiceloopError as error:
+        raise SystemExit(str(error)) from error
+    except KeyboardInterrupt:
+        pass

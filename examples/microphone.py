@@ -7,7 +7,6 @@ python examples/microphone.py
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import voiceloop as vl
 from voiceloop.local import EspeakSynthesizer, PocketSphinx, Rules
@@ -33,5 +32,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main())
+    except vl.VoiceloopError as error:
+        raise SystemExit(str(error)) from error  # such as: no microphone, and what to do
+    except KeyboardInterrupt:
+        pass
