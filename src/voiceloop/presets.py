@@ -300,11 +300,9 @@ async def emulated(*names: Literal["aws", "nova"], rules: Rules | None = None) -
     """The stacks of these ``names`` on voiceloop's emulator of AWS, which runs until the block is left.
 
     Behind it are the offline engines and ``rules``, by default the demo's. Each session has keys and connections of
-    its own, so that the recognizer can be told what is expected next in its conversation. Raises MissingExtra, and
-    BadInput for the AWS cascade on simulated time, which has no sockets.
+    its own, so that the recognizer can be told what is expected next in its conversation. On simulated time it is all
+    in memory. Raises MissingExtra.
     """
-    if clock.simulated() and "aws" in names:
-        raise BadInput("--pace fast: the AWS cascade runs in real time only", hint="Leave --pace out, or use nova.")
     try:
         from voiceloop.local.espeak import EspeakSynthesizer
         from voiceloop.local.recognizer import PocketSphinx

@@ -33,7 +33,7 @@ class Stack:
 async def open_stack(on: On, rules: Rules, *, account: bool = False) -> AsyncIterator[Stack]:
     """The assistant ``on`` this machine or on AWS: emulated here, unless ``account`` says the caller's own.
 
-    Raises MissingExtra, BadInput for the AWS cascade on simulated time, which has no sockets.
+    Raises MissingExtra.
     """
     if on == "local":
         yield _stack(presets.local(rules=rules))
