@@ -288,3 +288,26 @@ def test_every_example_says_what_it_shows_and_how_it_is_run() -> None:
     for name in {path.relative_to(_EXAMPLES).as_posix() for path in _EXAMPLES.rglob("*.py")}:
         told = ast.get_docstring(ast.parse((_EXAMPLES / name).read_text(encoding="utf-8"))) or ""
         assert f"python examples/{name}" in told or f"pytest examples/{Path(name).parent}" in told, name
+
+
+def definitions(text: str) -> dict[str, str]:
+    """The functions and classes of a program, by name, without their docstrings."""
+    found = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for part in ast.walk(node):
+                if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(
+                    part
+                ):
+                    del part.body[0]
+            found[node.name] = ast.dump(node)
+    return found
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_page_on_embedding_shows_what_the_examples_do(server: str) -> None:
+    page = (_ROOT / "docs" / "how-to" / "embed.md").read_text(encoding="utf-8")
+    [shown] = re.findall(rf"`examples/{server}`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    done = definitions((_EXAMPLES / server).read_text(encoding="utf-8"))
+    assert definitions(shown).items() <= done.items()
+    assert "talk" in definitions(shown) or "Talk" in definitions(shown)

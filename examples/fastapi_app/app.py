@@ -32,7 +32,7 @@ def opening_hours() -> dict[str, str]:
 async def talk(websocket: WebSocket) -> None:
     """One connection is one session."""
     origin = websocket.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != websocket.headers["host"]:
+    if origin is not None and urlsplit(origin).netloc != websocket.headers.get("host"):
         await websocket.close()  # a page of somebody else
         return
     await websocket.accept()
