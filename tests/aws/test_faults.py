@@ -383,6 +383,19 @@ def raised_by(error: Exception) -> ProviderError:
     return caught.value
 
 
+@pytest.mark.parametrize("member", ["text", "messages.1.member.content.1.member.text", "system", "Text"])
+def test_what_was_said_is_not_kept_where_a_service_quotes_it(member: str) -> None:
+    said = f"1 validation error detected: Value 'it's a\nsecret' at '{member}' failed to satisfy constraint: length"
+    headers = {"x-amzn-errortype": "ValidationException"}
+    error = from_response(*POLLY, 400, headers, json.dumps({"message": said}).encode())
+    fault = fault_of(error)
+    assert fault is not None
+    assert "secret" not in f"{error} {fault.message}"
+    assert f"Value '...' at '{member}' failed to satisfy" in fault.message
+    other = json.dumps({"message": said.replace(member, "voiceId")}).encode()
+    assert "secret" in str(from_response(*POLLY, 400, headers, other)), "a voice's name is no speech"
+
+
 def test_what_is_no_failure_of_a_service_passes_a_translation() -> None:
     for error in (KeyError("x"), BadInput("x"), TypeError("x")):
         with pytest.raises(type(error)) as caught, translated(*POLLY):

@@ -227,8 +227,13 @@ class _Answer:
         ).rstrip()
 
 
+# "1 validation error detected: Value '<what was said>' at 'text' failed to satisfy constraint: ..."
+_QUOTED = re.compile(r"Value '.*' at '([\w.]*(?:text|content|message|system|prompt|input)[\w.]*)'", re.I | re.S)
+
+
 def _shortened(text: str) -> str:
-    """A service's message on one line, of a few hundred characters at most, without what AWS quotes of signatures."""
+    """A service's message on one line, of a few hundred characters at most, without what AWS quotes of signatures and
+    of what was said."""
     text = re.split(r"The Canonical String|The String-to-Sign", text)[0]
     text = re.sub(
         r"(?i)\b(credential|signature|x-amz-security-token|x-amz-credential|authorization|aws_\w*(?:key|token)\w*)"
@@ -236,6 +241,7 @@ def _shortened(text: str) -> str:
         r"\1\2...",
         text,
     )
+    text = _QUOTED.sub(r"Value '...' at '\1'", text)
     text = " ".join(re.sub(r"\b(?:AKIA|ASIA)[A-Z0-9]{8,}\b", "...", text).split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 

@@ -317,6 +317,16 @@ def test_own_fields_go_before_those_of_reasoning() -> None:
         {"latency": "low"},
         {"metadata": {str(n): "x" for n in range(17)}},
         {"timeout": 0},
+        {"timeout": "20"},
+        {"stop": ""},
+        {"stop": ["a"] * 2501},
+        {"stop": 5},
+        {"tool_choice": None},
+        {"guardrail": "abc"},
+        {"fields": "thinking"},
+        {"metadata": ["x"]},
+        {"history": 5},
+        {"backoff": 3},
         {"model": NOVA, "reasoning": "max"},
         {"model": "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc", "reasoning": "off"},
     ],
@@ -326,8 +336,18 @@ def test_values_that_are_not_allowed_are_refused_at_once(wrong: dict[str, Any]) 
         Bedrock(**wrong)
 
 
+def test_one_text_that_ends_a_reply_is_one() -> None:
+    assert Bedrock(stop="###").stop == ("###",)
+
+
 def test_guardrails_are_checked() -> None:
-    for wrong in ({"identifier": " "}, {"identifier": "a", "version": "x"}, {"identifier": "a", "mode": "x"}):
+    for wrong in (
+        {"identifier": 5},
+        {"identifier": "a", "version": 1},
+        {"identifier": " "},
+        {"identifier": "a", "version": "x"},
+        {"identifier": "a", "mode": "x"},
+    ):
         with pytest.raises(BadInput):
             Guardrail(**wrong)
 

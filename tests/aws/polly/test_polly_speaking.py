@@ -189,6 +189,8 @@ async def test_the_built_in_table_is_the_guides(aws: Emulator, pool: Pool) -> No
         ({"sample_rate": 24000}, BadInput, "8000 or 16000"),
         ({"encoding": "mulaw"}, BadInput, "mulaw at 8000"),
         ({"encoding": "mp3"}, BadInput, "'pcm' or 'mulaw'"),
+        ({"lexicons": 5}, BadInput, "5 is neither a text nor several"),
+        ({"quota": 8}, BadInput, "quota must be of type Quota, not int"),
     ],
 )
 def test_wrong_arguments_are_told_at_once(options: dict[str, object], error: type[Exception], words: str) -> None:

@@ -6,14 +6,15 @@ import json
 import math
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 import anyio
 import pytest
 
 from voiceloop import clock
-from voiceloop.aws import Account, Polly
-from voiceloop.aws.wire.stream import Message
+from voiceloop.aws import Account, Keys, Polly
+from voiceloop.aws.account import Access
+from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest, Wire
 from voiceloop.engine.pool import Pool
 from voiceloop.errors import (
     BadInput,
@@ -94,6 +95,48 @@ async def test_a_reply_is_one_stream() -> None:
     assert ms(items) == pytest.approx(60 * sum(map(len, texts)), rel=0.1)
     assert items[0] == MarksUntil(math.inf)
     assert items[-1] == SynthesizerUsage({"characters": sum(len(text) + 1 for text in texts)})
+
+
+class Torn(Wire, EventStream):
+    """Streams of which the first breaks when the second event is sent; ``told`` is what the others were sent."""
+
+    def __init__(self) -> None:
+        self.opened, self.sent = 0, 0
+        self.told: list[Message] = []
+        self._ended = anyio.Event()
+
+    @asynccontextmanager
+    async def open(self, request: StreamRequest, access: Access, deadlines: Deadlines) -> AsyncIterator[EventStream]:
+        self.opened += 1
+        yield self
+
+    async def send(self, message: Message) -> None:
+        self.sent += 1
+        if self.sent == 2:
+            raise ProviderUnavailable("the connection was lost", provider="Amazon Polly", retryable=True)
+        if self.opened > 1:
+            self.told.append(message)
+
+    async def end(self) -> None:
+        self._ended.set()
+
+    async def response(self) -> dict[str, str]:
+        return {}
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        await self._ended.wait()
+        yield Message({":event-type": "AudioEvent"}, bytes(100))
+        yield Message({":event-type": "StreamClosedEvent"}, b'{"RequestCharacters": 3}')
+
+
+async def test_of_a_clause_in_several_events_none_is_lost_with_its_stream() -> None:
+    wire, text = Torn(), "Some words and a comma, and so on. " * 200
+    account = Account("us-east-1", keys=Keys("AKIDEXAMPLE", "secret"), wire=wire)
+    async with Pool() as pool:
+        items = await spoken(Polly("Ruth", engine="generative", account=account), pool, [Clause(text, "reply", True)])
+    assert wire.opened == 2
+    assert ms(items)
+    assert "".join(json.loads(message.payload).get("Text", "") for message in wire.told) == text
 
 
 async def test_what_is_told_when() -> None:

@@ -152,11 +152,19 @@ def test_options_that_exclude_each_other_are_both_named(first: str, second: str,
         ("input", AudioFormat(16_000, channels=3)),
         ("input", AudioFormat(16_000, "mulaw")),
         ("input", AudioFormat(8_000, "alaw", 2)),
+        ("input", "pcm"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_refused_by_name(option: str, value: object) -> None:
     with pytest.raises(BadInput, match=option.removesuffix("s")):
         Transcribe(**{option: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("option", ["languages", "vocabulary", "vocabulary_filter", "pii_entities"])
+def test_names_are_texts(option: str) -> None:
+    for wrong in (5, [None], b"name"):
+        with pytest.raises(BadInput, match="neither a text nor several"):
+            Transcribe(**{option: wrong})  # type: ignore[arg-type]
 
 
 def test_it_takes_one_second_of_16_khz_by_default_and_says_what_else() -> None:

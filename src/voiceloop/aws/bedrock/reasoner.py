@@ -12,6 +12,7 @@ from attrs import Attribute, evolve, field, frozen
 
 from voiceloop import clock
 from voiceloop.aws.account import Access, Account, is_account
+from voiceloop.aws.arguments import of_kind
 from voiceloop.aws.bedrock.events import Reply
 from voiceloop.aws.bedrock.learnt import Learnt, nothing_learnt
 from voiceloop.aws.bedrock.models import default_model, geography, reasoning_fields
@@ -35,7 +36,7 @@ def _model(_: object, attribute: Attribute[Any], model: str | None) -> None:
 
 
 def _seconds(_: object, attribute: Attribute[Any], seconds: float) -> None:
-    if not seconds > 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise BadInput(f"{attribute.name}={seconds!r}: more than 0 seconds are allowed")
 
 
@@ -61,9 +62,11 @@ class Bedrock(Options, Reasoner):
 
     model: str | None = field(default=None, validator=_model, kw_only=False)
     account: Account = field(default=Account(), kw_only=True, validator=is_account)
-    history: HistoryLimits = field(default=_ALL, kw_only=True)
+    history: HistoryLimits = field(default=_ALL, kw_only=True, validator=of_kind(HistoryLimits))
     timeout: float = field(default=20.0, validator=_seconds, kw_only=True)
-    backoff: Backoff = field(default=Backoff(first=0.1, most=1.0, attempts=3), kw_only=True)
+    backoff: Backoff = field(
+        default=Backoff(first=0.1, most=1.0, attempts=3), kw_only=True, validator=of_kind(Backoff)
+    )
     capabilities: ReasonerCapabilities = field(init=False, repr=False)
 
     name = "Amazon Bedrock"

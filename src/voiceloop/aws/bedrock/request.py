@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from attrs import Attribute, field, frozen, validators
+from attrs import Attribute, field, frozen
 
+from voiceloop.aws.arguments import of_kind, texts
 from voiceloop.aws.bedrock.models import REASONING, Reasoning, merged, reasoning_fields
 from voiceloop.conversation import ImagePart, Message, Part, TextPart, ToolCallPart, ToolResultPart
 from voiceloop.errors import BadInput, UnknownName
@@ -25,6 +26,7 @@ Latency: TypeAlias = Literal["standard", "optimized"]
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_.:-]")
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _IMAGES, _IMAGE_BYTES = 20, 3_750_000  # of one request; of one picture
+_STOPS = 2500
 _MAGIC = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 _CACHE_POINT: Block = {"cachePoint": {"type": "default"}}
 
@@ -52,9 +54,16 @@ def _whole(_: object, attribute: Attribute[Any], value: Any) -> None:
         raise BadInput(f"{attribute.name}={value!r}: a whole number of at least 1, or None, is allowed")
 
 
+def _stops(_: object, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
+    if len(value) > _STOPS or "" in value:
+        raise BadInput(f"{attribute.name}: at most {_STOPS} texts that are not empty are allowed")
+
+
 def _metadata(_: object, attribute: Attribute[Any], value: Mapping[str, str]) -> None:
-    good = len(value) <= 16 and all(
-        isinstance(text, str) and len(text) <= 256 for pair in value.items() for text in pair
+    good = (
+        isinstance(value, Mapping)
+        and len(value) <= 16
+        and all(isinstance(text, str) and len(text) <= 256 for pair in value.items() for text in pair)
     )
     if not good or "" in value:
         raise BadInput(f"{attribute.name}: at most 16 pairs of text of up to 256 characters are allowed")
@@ -69,8 +78,8 @@ class Guardrail:
     checked, not the whole history and the instructions. Raises BadInput.
     """
 
-    identifier: str = field(validator=validators.instance_of(str))
-    version: str = "DRAFT"
+    identifier: str = field(validator=of_kind(str))
+    version: str = field(default="DRAFT", validator=of_kind(str))
     mode: Literal["sync", "async"] = field(default="sync", validator=_one_of("sync", "async"))
     newest_only: bool = False
 
@@ -88,16 +97,16 @@ class Options:
     max_tokens: int | None = field(default=4096, validator=_whole)
     temperature: float | None = field(default=None, validator=_between(0, 1))
     top_p: float | None = field(default=None, validator=_between(0, 1))
-    stop: tuple[str, ...] = field(default=(), converter=tuple)
-    tool_choice: str = "auto"
+    stop: tuple[str, ...] = field(default=(), converter=texts, validator=_stops)
+    tool_choice: str = field(default="auto", validator=of_kind(str))
     reasoning: Reasoning | None = field(default=None, validator=_one_of(*REASONING))
     cache: bool = False
-    guardrail: Guardrail | None = None
+    guardrail: Guardrail | None = field(default=None, validator=of_kind(Guardrail))
     service_tier: ServiceTier | None = field(
         default=None, validator=_one_of("priority", "default", "flex", "reserved")
     )
     latency: Latency | None = field(default=None, validator=_one_of("standard", "optimized"))
-    fields: Mapping[str, Any] = field(factory=dict, hash=False, repr=False)
+    fields: Mapping[str, Any] = field(factory=dict, hash=False, repr=False, validator=of_kind(Mapping))
     metadata: Mapping[str, str] = field(factory=dict, hash=False, validator=_metadata)
 
 

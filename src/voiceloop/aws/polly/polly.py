@@ -12,6 +12,7 @@ from attrs import Attribute, field, frozen
 
 from voiceloop.audio import MULAW_8K, AudioFormat
 from voiceloop.aws.account import Access, Account, is_account
+from voiceloop.aws.arguments import of_kind, texts
 from voiceloop.aws.polly.gate import gate
 from voiceloop.aws.polly.limiter import Quota
 from voiceloop.aws.polly.speech import Asker, Outlet, Speaking
@@ -56,10 +57,6 @@ def _lexicons(instance: object, attribute: Attribute[tuple[str, ...]], value: tu
         raise BadInput(f"lexicons={value!r}: up to 5 names of 1 to 20 letters and digits are allowed")
 
 
-def _names(value: Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
 @frozen
 class Polly(Synthesizer):
     """Speaks with Amazon Polly.
@@ -87,11 +84,11 @@ class Polly(Synthesizer):
         validator=_fits(r"[a-z]{2,3}(-[A-Za-z]{2,4})*", "a language code of Polly, such as 'en-US'"),
     )
     rate: float | None = field(default=None, kw_only=True, validator=_rate)
-    lexicons: tuple[str, ...] = field(default=(), kw_only=True, converter=_names, validator=_lexicons)
+    lexicons: tuple[str, ...] = field(default=(), kw_only=True, converter=texts, validator=_lexicons)
     sample_rate: Literal[8000, 16000] = field(kw_only=True)
     encoding: Literal["pcm", "mulaw"] = field(default="pcm", kw_only=True)
     account: Account = field(factory=Account, kw_only=True, validator=is_account)
-    quota: Quota | None = field(default=None, kw_only=True)
+    quota: Quota | None = field(default=None, kw_only=True, validator=of_kind(Quota))
     capabilities: SynthesizerCapabilities = field(init=False, repr=False, eq=False)
 
     name = "Amazon Polly"
@@ -186,7 +183,7 @@ class Polly(Synthesizer):
 
         Raises BadInput, UnknownName and ProviderError.
         """
-        return await record(self, text, format, sample_rate, ssml, _names(marks), pool)
+        return await record(self, text, format, sample_rate, ssml, texts(marks), pool)
 
     async def asker(self, resources: Resources) -> Asker:
         """What makes requests for this voice. Raises as :meth:`speak` does."""

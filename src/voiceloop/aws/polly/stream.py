@@ -132,8 +132,8 @@ class _Connection:
         return self._more
 
     async def _send(self, wire: EventStream, take: MemoryObjectReceiveStream[Clause]) -> None:
-        for message in self.again:
-            await self._tell(wire, message, due=True)
+        if self.again:
+            await self._tell(wire, self.again, due=True)
         until = clock.now() + _LONGEST
         waits = False  # whether text was sent that makes a sound and is not flushed
         try:
@@ -142,7 +142,7 @@ class _Connection:
                 with anyio.move_on_after(_PAUSE if waits else _KEEP_ALIVE):
                     clause = await take.receive()
                 if clause is None:
-                    await self._tell(wire, _text("", flush=waits), due=waits)
+                    await self._tell(wire, [_text("", flush=waits)], due=waits)
                     waits = False
                 else:
                     flush = clause.first or clause.ends != "clause"
@@ -159,17 +159,18 @@ class _Connection:
 
     async def _clause(self, wire: EventStream, clause: Clause, *, flush: bool, sounds: bool) -> None:
         pieces = scripts(f"{clause.text.rstrip()} ", self.rate)
-        for piece in pieces:
-            last = flush and piece is pieces[-1]
-            await self._tell(wire, _text(piece.text, ssml=piece.ssml, flush=last), due=last and sounds)
+        last = pieces[-1]
+        texts = [_text(piece.text, ssml=piece.ssml, flush=flush and piece is last) for piece in pieces]
+        await self._tell(wire, texts, due=flush and sounds)
 
-    async def _tell(self, wire: EventStream, message: Message, *, due: bool) -> None:
-        """Send ``message``; ``due``: audio must come after it."""
+    async def _tell(self, wire: EventStream, messages: Sequence[Message], *, due: bool) -> None:
+        """Send ``messages``; ``due``: audio must come after them."""
         if not self.heard:
-            self.sent.append(message)
+            self.sent += messages  # all of them, however many are sent before the stream breaks
         if due and math.isinf(self._watch.deadline):
             self._expect()
-        await wire.send(message)
+        for message in messages:
+            await wire.send(message)
 
     def _expect(self) -> None:
         """From now on, audio is due."""

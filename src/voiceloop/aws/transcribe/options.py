@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from voiceloop.errors import BadInput, UnknownName
@@ -26,11 +26,6 @@ _CHOICES = {
     "transcript_format": ("written", "spoken"),
     "pii": ("identify", "redact"),
 }
-
-
-def names(given: str | Iterable[str]) -> tuple[str, ...]:
-    """One name or several, as a tuple."""
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def check(options: Transcribe) -> None:

@@ -9,7 +9,8 @@ from attrs import evolve, field, frozen
 
 from voiceloop.audio import PCM16_16K, AudioFormat
 from voiceloop.aws.account import Account, is_account
-from voiceloop.aws.transcribe.options import check, headers, names
+from voiceloop.aws.arguments import of_kind, texts
+from voiceloop.aws.transcribe.options import check, headers
 from voiceloop.aws.transcribe.stream import open_stream
 from voiceloop.interfaces import ListenConfig, Listening, Recognizer, RecognizerCapabilities
 
@@ -49,18 +50,18 @@ class Transcribe(Recognizer):
     language: str | None = field(default=None, kw_only=False)
     account: Account = field(default=Account(), validator=is_account)
     identify: Literal["single", "multiple"] | None = None
-    languages: tuple[str, ...] = field(default=(), converter=names)
+    languages: tuple[str, ...] = field(default=(), converter=texts)
     preferred_language: str | None = None
-    input: AudioFormat = PCM16_16K
+    input: AudioFormat = field(default=PCM16_16K, validator=of_kind(AudioFormat))
     speakers: bool = False
     stability: Literal["low", "medium", "high"] | None = "high"
-    vocabulary: tuple[str, ...] = field(default=(), converter=names)
-    vocabulary_filter: tuple[str, ...] = field(default=(), converter=names)
+    vocabulary: tuple[str, ...] = field(default=(), converter=texts)
+    vocabulary_filter: tuple[str, ...] = field(default=(), converter=texts)
     filter_method: Literal["remove", "mask", "tag"] | None = None
     language_model: str | None = None
     transcript_format: Literal["written", "spoken"] | None = None
     pii: Literal["identify", "redact"] | None = None
-    pii_entities: tuple[str, ...] = field(default=(), converter=names)
+    pii_entities: tuple[str, ...] = field(default=(), converter=texts)
     resume_window: int | None = None
     pace: float | None = 1.0
     capabilities: RecognizerCapabilities = field(init=False, repr=False)

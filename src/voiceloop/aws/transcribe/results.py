@@ -10,6 +10,8 @@ from attrs import frozen
 
 from voiceloop.errors import ProviderMisbehaved
 
+_MOST_SECONDS = 1e6  # of a stream that lasts four hours at most
+
 
 @frozen
 class Token:
@@ -156,9 +158,17 @@ def _language(told: Mapping[str, Any]) -> str | None:
     return str(likely["LanguageCode"]) if likely.get("LanguageCode") else None
 
 
+def _number(value: object) -> float | None:
+    """A number that is one: JSON as Python reads it has infinity, NaN, and whole numbers of any length."""
+    known = isinstance(value, int | float) and abs(value) <= _MOST_SECONDS
+    return float(value) if known else None  # type: ignore[arg-type]
+
+
 def _ms(seconds: object, default: float) -> float:
-    return round(float(seconds) * 1000, 3) if isinstance(seconds, int | float) else default
+    number = _number(seconds)
+    return default if number is None else round(number * 1000, 3)
 
 
 def _share(value: object) -> float | None:
-    return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) else None
+    number = _number(value)
+    return None if number is None else min(1.0, max(0.0, number))
