@@ -66,9 +66,13 @@ def run(args: argparse.Namespace) -> int:
     if args.make_cert is not None:
         if args.cert is not None:
             raise BadInput("--make-cert and --cert are two ways to the same: give one")
-        from voiceloop.cli.certificates import make_certificate
+        from voiceloop.cli.certificates import make_certificate, shortcoming
 
-        args.cert, args.key = make_certificate(args.make_cert, addresses(args.host))
+        names = (*addresses(args.host), *args.name)
+        args.cert, args.key = make_certificate(args.make_cert, names)
+        if lacks := shortcoming(args.cert, names):
+            hint = f"Delete {args.make_cert} to have one made anew, which devices have to trust anew."
+            print(f"{args.cert} {lacks}: browsers will warn. {hint}", file=sys.stderr)
     args.on = args.on or ("aws" if args.emulator else presets.usual())
     if args.on != "local" and not args.emulator and (region := settle_region()):
         print(f"No AWS region is set: {region} is used. Set AWS_REGION for another.", file=sys.stderr)

@@ -71,11 +71,11 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which on SIGTERM or Ctrl-C lets sessions finish first; a second one stops at once."""
+    """uvicorn, which on SIGTERM or Ctrl-C lets sessions finish first; a second one ends them, a third asks nobody."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]) -> None:
         super().__init__(config)
-        self.stopping = asyncio.Event()
+        self.stopping, self.hurried = asyncio.Event(), asyncio.Event()
         self._on_ready = on_ready
         self._loop = asyncio.get_running_loop()
 
@@ -87,9 +87,21 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by uvicorn for SIGTERM and SIGINT."""
-        if self.stopping.is_set():
-            self.should_exit = self.force_exit = True
-        self._loop.call_soon_threadsafe(self.stopping.set)
+        self.force_exit = self.hurried.is_set()
+        self._loop.call_soon_threadsafe((self.hurried if self.stopping.is_set() else self.stopping).set)
+
+    async def stopped(self, lobby: Lobby) -> None:
+        """Wait until it is told to stop, and then until all have left, or it is told again."""
+        await self.stopping.wait()
+        async with anyio.create_task_group() as group:
+
+            async def hurry() -> None:
+                await self.hurried.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(hurry)
+            await lobby.drain()
+            group.cancel_scope.cancel()
 
 
 async def serve(
@@ -141,8 +153,7 @@ async def serve(
 
             group.start_soon(run)
             try:
-                await server.stopping.wait()
-                await lobby.drain()
+                await server.stopped(lobby)
             finally:
                 server.should_exit = True
     finally:
@@ -154,7 +165,8 @@ def _bind(host: str, port: int) -> socket.socket:
         raise BadInput(f"port={port}: 0 to 65535 are allowed")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.create_server(address[:2], family=family, backlog=256)
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
+        listening = socket.create_server(address[:2], family=family, backlog=256, dualstack_ipv6=both)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNDERWAY)  # connections take it over
     except OSError as error:
         raise BadInput(
