@@ -296,6 +296,7 @@ ROWS: tuple[Row, ...] = (
     _polly("marksnotsupportedforformat", "Speech marks need the output format json."),
     _polly("ssmlmarksnotsupportedfortexttype", "SSML marks need the text type ssml."),
     _polly("lexiconnotfound", "Check the lexicon's name and region: Amazon Polly console > Lexicons."),
+    _polly("invalidnexttoken", "A list's next page was asked for too late; ask for the list anew."),
     _polly("validation", "Check the voice, engine, format and text."),
     # Quotas and throttles of all services: Polly says ThrottlingException with status 400, Bedrock with 429.
     Row(
