@@ -153,7 +153,7 @@ async def fail(access: Access, failure: Failure) -> ProviderError:
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("operation", SERVICE_OF)
 async def test_what_the_emulator_raises_is_what_the_map_says(operation: str) -> None:
-    async with Emulator(Backing.scripted()) as aws, vl.Pool() as pool:
+    async with Emulator(Backing.scripted(replies=["Hello to you."])) as aws, vl.Pool() as pool:
         access = await aws.account(memory=True).access(pool)
         for failure in all_of(operation):
             await anyio.sleep(1)  # no quota is in the way
