@@ -1,6 +1,6 @@
 """Pictures of the browser page, for the documentation: python scripts/screenshots.py [FOLDER]
 
-Holds a conversation with the offline assistant in Chromium, without a window, and writes page.png,
+Holds a conversation with the offline assistant in Chromium, without a window, and writes page-first.png, page.png,
 page-listening.png, page-dark.png, page-settings.png and page-phone.png into FOLDER (docs/assets). Needs chromium and
 chromedriver.
 """
@@ -44,7 +44,8 @@ def served() -> Iterator[str]:
     """The page's address, while the server runs in a thread."""
     told: queue.Queue[str] = queue.Queue()
     loop = asyncio.new_event_loop()
-    serving = loop.create_task(serve(create_app([presets.local()]), port=0, on_ready=told.put))
+    stacks = [presets.local(), *presets.with_keys_only((presets.aws(), presets.nova()))]
+    serving = loop.create_task(serve(create_app(stacks), port=0, on_ready=told.put))
 
     def run() -> None:
         try:
@@ -111,6 +112,7 @@ def main(folder: Path) -> None:
 
         page.get(address)
         until("return document.documentElement.dataset.loaded")
+        picture("page-first")
         page.find_element(By.ID, "connect").click()
         speaking()
         write("What is twelve times seven?")

@@ -50,7 +50,7 @@ def test_the_offline_assistant_greets_answers_and_is_told_apart_from_a_language_
     quiet_browser: webdriver.Chrome, address: str
 ) -> None:
     page = Page(quiet_browser, address)
-    assert "rules" in page.text("#runs-on-about")
+    assert "rules" in page.text("#stacks [aria-pressed=true]")
     personas = page.run("return [...document.querySelectorAll('#persona option')].map((option) => option.label)")
     assert {"Coding Assistant", "Pirate", "French Tutor", "My own"} <= set(personas)
     page.connect()

@@ -33,7 +33,7 @@ export class Avatar {
    */
   draw(stamp, { state, shape, code, energy }) {
     const pose = this.pose.step(stamp, state, energy);
-    const rest = { ...SHAPES.sil, smile: 3.2 + pose.smile * 3.2, w: 23 + pose.smile * 2.4 };
+    const rest = { ...SHAPES.sil, smile: 2.6 + pose.smile * 2.5, w: 23 + pose.smile * 2.4, top: 6.9 };
     const aim = shape ? { ...shape, smile: shape.smile + 1.3 * (1 - shape.round) } : rest; // it speaks kindly
     // While it speaks the shape is exact; at rest the mouth settles.
     const pace = shape ? 1 : 0.2;

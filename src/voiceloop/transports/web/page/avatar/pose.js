@@ -6,10 +6,10 @@
 
 const REST = { tilt: 0, turn: 0, nod: 0, brows: 0, raise: 0, lids: 1, gazeX: 0, gazeY: 0, smile: 0.3 };
 const POSTURES = {
-  off: { ...REST, lids: 0.82, gazeY: 1, smile: 0.2 },
-  idle: { ...REST, smile: 0.6 },
-  listening: { ...REST, tilt: 3.2, nod: 2, brows: 2.4, lids: 1.07, smile: 0.8 },
-  thinking: { ...REST, tilt: -2.4, turn: 5, nod: -2, brows: 1.5, raise: 3, gazeX: 5.5, gazeY: -5.5, lids: 0.95, smile: -0.8 },
+  off: { ...REST, lids: 0.94, smile: 1.5 },
+  idle: { ...REST, smile: 1.4 },
+  listening: { ...REST, tilt: 3.2, nod: 2, brows: 2.4, lids: 1.07, smile: 1.3 },
+  thinking: { ...REST, tilt: -2.4, turn: 5, nod: -2, brows: 1.5, raise: 3, gazeX: 5.5, gazeY: -5.5, lids: 0.95, smile: -0.2 },
   speaking: { ...REST, brows: 0.6, smile: 0.3 },
 };
 const BLINK = 200; // ms

@@ -1,7 +1,7 @@
 /** What the assistant runs on, its voice, and who it is. What the server refuses is taken back. */
 
 import { access } from "../access.js";
-import { at, offer } from "../dom.js";
+import { at, make, offer } from "../dom.js";
 import { settings } from "../settings.js";
 
 const OWN = { id: "own", label: "My own", instructions: "" };
@@ -64,12 +64,21 @@ export class Assistant {
     offer(at("voice"), [{ value: "", label: usual ? `${whose}: ${usual}` : whose }, ...voices.map(entry)], settings.voices[settings.stack] ?? "");
     for (const id of ["stack-about", "runs-on-about"]) at(id).textContent = about;
     at("runs-on").textContent = label;
+    at("stacks").replaceChildren(...this.stacks.map((one) => this.card(one)));
     at("own-label").hidden = at("apply-own").hidden = settings.persona !== "own";
     const needy = this.refused ?? (keys === "required" ? this.stack : null);
     at("keys-needed").hidden = needy === null || access.keys !== null;
     at("keys-needed").textContent = `${needy?.label} needs keys of yours. Give them here, and it begins.`;
     at("keys").hidden = keys === "none" && needy === null && !this.stacks.some((one) => one.keys !== "none");
     this.talk.changed();
+  }
+
+  card({ id, label, about, keys, free }) {
+    const need = keys === "required" ? "needs AWS keys of yours" : free ? "free" : "";
+    const card = make("button", { type: "button", "aria-pressed": String(id === settings.stack) },
+      make("b", { text: label }), make("i", { text: need }), make("span", { text: about }));
+    card.addEventListener("click", () => id !== settings.stack && this.chooseStack(id));
+    return card;
   }
 
   // ------------------------------------------------------------ another stack

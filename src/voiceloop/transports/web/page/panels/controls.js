@@ -3,8 +3,9 @@
 import { at } from "../dom.js";
 import { settings } from "../settings.js";
 
-const DOING = { off: "Asleep", idle: "Ready", listening: "Listening", thinking: "Thinking", speaking: "Speaking" };
+const DOING = { off: "Waiting for you", idle: "Ready", listening: "Listening", thinking: "Thinking", speaking: "Speaking" };
 const HOLD = matchMedia("(pointer: fine)").matches ? "Hold to talk, or hold the space bar" : "Hold to talk";
+const HOW = "Press Connect and talk. Your browser asks for the microphone once; you can also write.";
 const LINKS = { closed: "Not connected", connecting: "Connecting…", waiting: "Connection lost" };
 
 /** @param {import("../conversation.js").Conversation} talk */
@@ -56,6 +57,9 @@ function show(talk) {
   const { connected, recording } = talk;
   const open = talk.sound !== null, writes = settings.mode !== "voice";
   document.body.dataset.link = talk.link.state;
+  if (connected) document.body.dataset.met = "true";
+  at("welcome-how").textContent = connected ? "The assistant listens. You can also write." : HOW;
+  at("fresh").hidden = talk.link.conversation === null;
   at("status").textContent = connected ? "Connected" : LINKS[talk.link.state];
   at("connect").textContent = open ? (connected ? "Disconnect" : "Cancel") : "Connect";
   const record = at("record");

@@ -52,7 +52,7 @@ export class Transcript {
   clear() {
     this.entries = [];
     this.list.replaceChildren();
-    at("hint").hidden = false;
+    at("welcome").hidden = false;
   }
 
   partial({ utterance, text, final, stable_chars: stable }) {
@@ -146,7 +146,7 @@ export class Transcript {
   }
 
   add(role, how) {
-    at("hint").hidden = true;
+    at("welcome").hidden = true;
     const when = make("time", { text: clock((performance.now() - this.began) / 1000) });
     const who = make("p", { class: "who" }, make("span", { text: role === "user" ? "You" : "Assistant" }), when);
     if (how === "typed") who.append(make("span", { text: "typed" }));
