@@ -4,7 +4,7 @@ import pytest
 
 from voiceloop.audio import MULAW_8K, PCM16_8K, PCM16_16K, AudioFormat, convert
 from voiceloop.aws.faults import from_response
-from voiceloop.aws.transcribe.keeping import Age, Attention, Deaf, Persistence
+from voiceloop.aws.transcribe.keeping import Age, Attention, Deaf, Lull, Persistence
 from voiceloop.errors import ProviderError, ProviderUnavailable
 from voiceloop.testing.scripted import silence, tone
 
@@ -96,3 +96,40 @@ def test_audio_that_is_sent_again_in_a_burst_is_not_held_against_the_service() -
     attention = Attention(PCM16_16K)
     for _ in range(600):
         attention.sent(tone(50), 100.0)
+
+
+def heard(lull: Lull, ms: float, now: float, *, pieces: int = 1) -> None:
+    for _ in range(pieces):
+        lull.given(ms)
+        lull.sent(ms, now, silence=False)
+
+
+def test_silence_takes_the_place_of_audio_sooner_after_a_pause_while_that_lasts() -> None:
+    lull = Lull()
+    assert lull.patience(0, unfinished=False) == 5, "nothing was said that silence could finish"
+    heard(lull, 20, 1, pieces=50)
+    assert lull.patience(1, unfinished=True) == 1
+    lull.paused()
+    assert lull.patience(1, unfinished=True) == pytest.approx(0.2)
+    heard(lull, 400, 1)
+    assert lull.patience(1, unfinished=True) == pytest.approx(0.6), "pieces of 400 ms come that far apart"
+    heard(lull, 20, 2, pieces=30)
+    assert lull.patience(2, unfinished=True) == 1, "the user went on"
+
+
+def test_after_a_pause_a_second_of_silence_goes_at_once_and_then_as_time_passes() -> None:
+    lull, now, sent = Lull(), 10.0, 0.0
+    heard(lull, 100, now)
+    lull.paused()
+    now += lull.patience(now, unfinished=True)
+    at_once = now
+    while (wait := lull.patience(now, unfinished=True)) < 5:
+        now += wait
+        assert sent <= (now - at_once) * 1000 + 1100
+        lull.sent(100, now, silence=True)
+        sent += 100
+    assert sent == 10_000
+    assert now - at_once == pytest.approx(9, abs=0.3)
+    lull.given(20)
+    lull.sent(20, now, silence=False)
+    assert lull.patience(now, unfinished=True) == 1

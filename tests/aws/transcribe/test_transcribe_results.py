@@ -95,6 +95,15 @@ def test_a_transcript_without_items_has_words_all_the_same() -> None:
     assert final.language == "en-GB"
 
 
+@pytest.mark.parametrize("strange", [float("inf"), float("nan"), -float("inf"), 10**400, 1e300])
+@pytest.mark.parametrize("member", ["StartTime", "EndTime"])
+def test_a_time_that_is_none_breaks_nothing(member: str, strange: float) -> None:
+    result = {"ResultId": "a", "StartTime": 1, "EndTime": 2, "Alternatives": [{"Transcript": "two words"}]}
+    (final,) = told(result | {member: strange})
+    assert final.text == "two words"
+    assert all(0 <= word.start_ms <= word.end_ms <= 2000 for word in final.words)
+
+
 def test_an_empty_result_is_not_told_unless_it_ends_an_item() -> None:
     empty = {"ResultId": "a", "IsPartial": False, "Alternatives": [{"Transcript": "", "Items": []}]}
     assert told(empty) == []

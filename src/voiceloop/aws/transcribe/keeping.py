@@ -29,6 +29,7 @@ _PROVEN, _PROVEN_IN_SILENCE = 30.0, 1.0  # s after which a connection counts as 
 # own words then.
 _LET_GO = 0.2  # s without audio before silence is sent, when the user paused
 _PAUSE = 1.0  # the same in the midst of speech
+_PAUSE_MS = 1000.0  # of audio after which the user has gone on, or is silent for all to hear
 _PIECES = 1.5  # pieces of audio that may be late by so much of their length
 _AHEAD = 1.0  # s by which silence may run ahead of the clock when somebody waits for a final
 _FINISH_MS, _FINISH_MOST_MS = 2000.0, 10_000.0  # of such silence, and as long as a segment is unfinished
@@ -69,18 +70,18 @@ class Lull:
     """
 
     _piece: float = field(default=0.0, init=False)  # s of audio that were given at once
-    _paused: bool = field(default=False, init=False)
+    _pause_ms: float = field(default=0.0, init=False)  # of audio that may come before a pause is over
     _silent_ms: float = field(default=math.inf, init=False)  # sent since the last audio
     _until: float = field(default=-math.inf, init=False)  # the time on the clock to which all that was sent reaches
 
     def given(self, ms: float) -> None:
         """Audio came in one piece."""
         self._piece = ms / 1000
-        self._paused = self._paused and not self._silent_ms
+        self._pause_ms = 0.0 if self._silent_ms else max(0.0, self._pause_ms - ms)
 
     def paused(self) -> None:
         """The user paused, in what was given so far."""
-        self._paused = True
+        self._pause_ms = _PAUSE_MS
 
     def sent(self, ms: float, now: float, *, silence: bool) -> None:
         """Audio or silence went out at ``now``."""
@@ -92,9 +93,9 @@ class Lull:
         if self._silent_ms >= (_FINISH_MOST_MS if unfinished else _FINISH_MS):
             return _KEEP_ALIVE
         if not self._silent_ms:
-            return min(_PAUSE, max(_LET_GO, _PIECES * self._piece)) if self._paused else _PAUSE
+            return min(_PAUSE, max(_LET_GO, _PIECES * self._piece)) if self._pause_ms else _PAUSE
         real_time = SILENCE_MS / 1000
-        return min(real_time, max(0.0, self._until - now - _AHEAD)) if self._paused else real_time
+        return min(real_time, max(0.0, self._until - now - _AHEAD)) if self._pause_ms else real_time
 
 
 @define(eq=False)
