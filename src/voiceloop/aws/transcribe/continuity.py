@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, evolve, field, frozen
 
-from voiceloop.aws.transcribe.results import Found, Result, Token
+from voiceloop.aws.transcribe.results import Result, Token
 from voiceloop.aws.transcribe.sending import Sending
 from voiceloop.events import SpokenWord
 from voiceloop.interfaces import Entity, Final, Partial
@@ -195,11 +195,11 @@ class Hearing:
         to_input = self.sending.input_ms
         return evolve(token, start_ms=to_input(token.start_ms), end_ms=to_input(token.end_ms))
 
-    def _entities(self, found: Iterable[Found], since_ms: float) -> Iterator[Entity]:
+    def _entities(self, found: Iterable[Entity], since_ms: float) -> Iterator[Entity]:
         for each in found:
             start, end = self.sending.input_ms(each.start_ms), self.sending.input_ms(each.end_ms)
             if (start + end) / 2 >= since_ms:
-                yield Entity(each.type, each.text, start, end, each.confidence)
+                yield evolve(each, start_ms=start, end_ms=end)
 
 
 def _middle(token: Token) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from voiceloop.errors import ProviderMisbehaved
+from voiceloop.interfaces import Entity
 
 _MOST_SECONDS = 1e6  # of a stream that lasts four hours at most
 
@@ -32,19 +33,11 @@ class Token:
 
 
 @frozen
-class Found:
-    """Personally identifiable information; times as in :class:`Token`."""
-
-    type: str
-    text: str
-    start_ms: float
-    end_ms: float
-    confidence: float | None = None
-
-
-@frozen
 class Result:
-    """One result: the newest version of a segment of speech, the last one when not ``partial``."""
+    """One result: the newest version of a segment of speech, the last one when not ``partial``.
+
+    Times as in :class:`Token`, those of the personally identifiable information ``found`` too.
+    """
 
     id: str
     partial: bool
@@ -54,7 +47,7 @@ class Result:
     tokens: tuple[Token, ...] = ()
     channel: str | None = None
     language: str | None = None
-    found: tuple[Found, ...] = ()
+    found: tuple[Entity, ...] = ()
 
     @property
     def spaced(self) -> bool:
@@ -139,9 +132,9 @@ def _spread(text: str, start: float, end: float, channel: str | None) -> Iterato
         yield Token(word, start + number * each, start + (number + 1) * each, begin, place, speaker=channel)
 
 
-def _found(told: Mapping[str, Any], start: float) -> Found:
+def _found(told: Mapping[str, Any], start: float) -> Entity:
     begins = _ms(told.get("StartTime"), start)
-    return Found(
+    return Entity(
         type=str(told.get("Type") or told.get("Category") or "PII"),
         text=_member(told, "Content", str),
         start_ms=begins,
