@@ -43,6 +43,8 @@ from voiceloop.testing.aws.nova import NovaSonicStream
 from voiceloop.testing.scripted import ScriptedReasoner, ScriptedSynthesizer, ScriptedTurns, silence, tone
 from voiceloop.testing.scripted.steps import Outbox
 
+from .nova_marked import quick
+
 E = TypeVar("E")
 LIMIT = 60.0
 
@@ -157,6 +159,7 @@ async def talk(
 ) -> AsyncIterator[Talk]:
     """A link to an emulated Nova Sonic, in memory. ``keys_for``: how many seconds the credentials last."""
     async with Emulator(backing or Backing.scripted(heard, replies), faults=faults) as aws:
+        aws.nova.profile = quick()
         before(aws)
         keys = None if keys_for is None else aws.issue(keys_for)
         model = NovaSonic(account=aws.account(memory=True, keys=keys), **options)

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 from attrs import define, field, frozen
@@ -32,7 +33,7 @@ from voiceloop.interfaces import (
     ToolCall,
 )
 from voiceloop.testing.aws import Backing
-from voiceloop.testing.aws.nova.record import NovaConnection
+from voiceloop.testing.aws.nova import PROMPT, NovaConnection, NovaProfile
 from voiceloop.testing.scripted import ScriptedReasoner, ScriptedTurns
 from voiceloop.testing.scripted.steps import Outbox
 
@@ -177,6 +178,11 @@ def marked(voice: MarkedVoice) -> Backing:
     """A service that hears and speaks what is marked."""
     reasoner = ScriptedReasoner([answer], 0.0, 0.0, cycle=True)
     return Backing(MarkedHearing(), reasoner, voice, turns=ScriptedTurns())
+
+
+def quick(**more: Any) -> NovaProfile:
+    """A model that soon takes a pause for the end of a turn, so that calls are short."""
+    return NovaProfile(endpoint_ms=PROMPT, **more)
 
 
 # ---------------------------------------------------------------- the laws

@@ -17,7 +17,7 @@ from voiceloop.testing.aws.nova import NovaConnection
 from voiceloop.testing.aws.nova.profile import NovaLimits, NovaProfile, NovaTimers
 
 from .nova_caller import Act
-from .nova_marked import RATE, MarkedVoice, marked
+from .nova_marked import RATE, MarkedVoice, marked, quick
 
 OPERATION = "InvokeModelWithBidirectionalStream"
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
@@ -46,7 +46,7 @@ class Schedule:
     acts: tuple[Act, ...]
     tools_s: tuple[float, ...] = (0.2,)
     clocks: dict[str, Any] = field(factory=dict)
-    profile: NovaProfile = NovaProfile()
+    profile: NovaProfile = quick()
     breaks: tuple[tuple[str, int], ...] = ()
     refused: tuple[str, ...] = ()
     streams: int = 20
@@ -86,7 +86,7 @@ CLOCKS = st.one_of(
     ),
 )
 PROFILES = st.builds(
-    NovaProfile,
+    quick,
     barge_in=st.sampled_from(("a", "b", "c", "c+d", "end_turn_first")),
     finals=st.sampled_from(("after", "late", "missing")),
     speech_end=st.sampled_from(("before", "after")),

@@ -13,11 +13,10 @@ import voiceloop as vl
 from voiceloop import clock
 from voiceloop.errors import VoiceloopError
 from voiceloop.testing import virtual_time
-from voiceloop.testing.aws.nova import NovaProfile
 from voiceloop.testing.scripted import ScriptedTurns
 
 from .nova_caller import Act
-from .nova_marked import FORMAT, Held, MarkedVoice
+from .nova_marked import FORMAT, Held, MarkedVoice, quick
 from .nova_schedules import ACTS, BREAKS, LONGEST, PROFILE, Schedule, ends, schedules, separated, service, worsen
 from .nova_session_caller import SessionCaller
 
@@ -115,7 +114,7 @@ FOUND = {
         Schedule(
             separated((Act("type"), Act("type"), Act("say", 9_000))),
             clocks={"renew_after": 7.0, "deadline": 9.0},
-            profile=NovaProfile(barge_in="a", speed=1.2),
+            profile=quick(barge_in="a", speed=1.2),
             streams=1,
         ),
         Way(),

@@ -27,11 +27,12 @@ from voiceloop.interfaces import (
     UserText,
 )
 from voiceloop.testing.aws import Emulator
-from voiceloop.testing.aws.nova.profile import BargeIn, NovaProfile
+from voiceloop.testing.aws.nova.profile import BargeIn
 from voiceloop.testing.scripted import silence
 from voiceloop.tools import tool
 
 from .nova_link_kit import talk
+from .nova_marked import quick
 
 
 @tool
@@ -120,7 +121,7 @@ async def test_the_user_interrupts(profile: BargeIn, speed: float) -> None:
     first = "One two three four five six seven. Eight nine ten eleven twelve. Thirteen fourteen."
 
     def before(aws: Emulator) -> None:
-        aws.nova.profile = NovaProfile(barge_in=profile, speed=speed)
+        aws.nova.profile = quick(barge_in=profile, speed=speed)
 
     async with talk(heard=["go", "stop it", "again"], replies=[first, "Well.", "Yes."], before=before) as running:
         await running.says(quiet_ms=2500)
@@ -150,7 +151,7 @@ def calling(name: str, **arguments: Any) -> ToolCall:
 @pytest.mark.parametrize("silent", [True, False])
 async def test_a_tool_is_called_and_answered(silent: bool) -> None:
     def before(aws: Emulator) -> None:
-        aws.nova.profile = NovaProfile(tools="silent" if silent else "talks", double_encoded=silent)
+        aws.nova.profile = quick(tools="silent" if silent else "talks", double_encoded=silent)
 
     settings = Settings(tools=(book,))
     replies = [["Let me see. ", calling("book", guests=2)], "It is booked."]

@@ -28,11 +28,12 @@ from voiceloop.interfaces import (
     ToolResult,
 )
 from voiceloop.testing.aws import Emulator
-from voiceloop.testing.aws.nova.profile import NovaLimits, NovaProfile, NovaTimers
+from voiceloop.testing.aws.nova.profile import NovaLimits, NovaTimers
 from voiceloop.testing.scripted import silence
 from voiceloop.tools import tool
 
 from .nova_link_kit import MarkedRecognizer, Talk, marked, talk, word
+from .nova_marked import quick
 
 pytestmark = pytest.mark.virtual_time(seed=0)
 
@@ -173,7 +174,7 @@ async def test_eight_hours() -> None:
     recognizer = MarkedRecognizer(input=AudioFormat(8_000))
 
     def before(aws: Emulator) -> None:
-        aws.nova.profile = NovaProfile(speed=2.0)
+        aws.nova.profile = quick(speed=2.0)
 
     settings = Settings(instructions="x", tools=(look,))
     options = {"silence_ms": 10_000, "input_rate": 8_000}
@@ -192,7 +193,7 @@ async def test_minutes_with_a_renewal_every_few_seconds(seed: int) -> None:
     recognizer = MarkedRecognizer()
 
     def before(aws: Emulator) -> None:
-        profiles = (NovaProfile(), NovaProfile(speed=1.2, finals="late"), NovaProfile(finals="missing"))
+        profiles = (quick(), quick(speed=1.2, finals="late"), quick(finals="missing"))
         aws.nova.profile = profiles[seed % 3]
         aws.nova.timers = NovaTimers(longest=20)
         if seed % 2:
@@ -215,7 +216,7 @@ async def test_minutes_in_which_connections_break(seed: int) -> None:
     def before(aws: Emulator) -> None:
         ends = ("timeout", "end", "531")
         aws.nova.timers = NovaTimers(longest=7 + seed, longest_error=ends[seed % 3])
-        aws.nova.profile = NovaProfile(speech_end="after" if seed % 2 else "before")
+        aws.nova.profile = quick(speech_end="after" if seed % 2 else "before")
 
     def reply(request: ReasonerRequest) -> str:
         return f"You said {request.messages[-1].text}."

@@ -28,11 +28,12 @@ from voiceloop.interfaces import (
 )
 from voiceloop.testing.aws import Emulator, Fault
 from voiceloop.testing.aws.nova.events import HISTORY_OVER
-from voiceloop.testing.aws.nova.profile import NovaLimits, NovaProfile, NovaTimers
+from voiceloop.testing.aws.nova.profile import NovaLimits, NovaTimers
 from voiceloop.testing.scripted import silence
 from voiceloop.tools import tool
 
 from .nova_link_kit import Talk, marked, talk, word, words_in
+from .nova_marked import quick
 
 pytestmark = pytest.mark.virtual_time(seed=0)
 
@@ -91,7 +92,7 @@ async def test_a_reply_that_is_being_made_is_completed() -> None:
         return long if request.messages[-1].text == "w1" else "You said w2."
 
     def before(aws: Emulator) -> None:
-        aws.nova.profile = NovaProfile(speed=1.5)
+        aws.nova.profile = quick(speed=1.5)
 
     async with talk(backing=marked(reply), before=before, renew_after=4.0, deadline=12.0) as running:
         await running.word(1)
@@ -205,7 +206,7 @@ async def test_without_events_of_speech_nothing_is_lost_either(detected: bool) -
 
     def before(aws: Emulator) -> None:
         aws.nova.timers = NovaTimers(longest=9.5)
-        aws.nova.profile = NovaProfile(speech_events=False)
+        aws.nova.profile = quick(speech_events=False)
 
     async with talk(backing=marked(), before=before) as running:
         for number in range(1, 10):
@@ -294,7 +295,7 @@ async def test_credentials_that_end_are_renewed_before() -> None:
 
 async def test_a_model_that_takes_no_audio_while_a_tool_is_pending_is_learnt() -> None:
     def before(aws: Emulator) -> None:
-        aws.nova.profile = NovaProfile(audio_while_tool_pending=False)
+        aws.nova.profile = quick(audio_while_tool_pending=False)
         keep_audio(aws)
 
     settings = Settings(instructions="x", tools=(look,))

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from voiceloop import Pool, clock
 from voiceloop.testing import virtual_time
-from voiceloop.testing.aws.nova.profile import NovaProfile
 
 from .nova_caller import Act, Caller
-from .nova_marked import Held, MarkedVoice
+from .nova_marked import Held, MarkedVoice, quick
 from .nova_schedules import BREAKS, LONGEST, PROFILE, Schedule, ends, schedules, separated, service, worsen
 
 
@@ -76,7 +75,7 @@ FOUND = {
     ),
     "it breaks when the answer to typed text follows that to a word": Schedule(
         acts(("silent", 4), ("say", 1_200), ("type", 0), ("mute", 1)),
-        profile=NovaProfile(barge_in="end_turn_first", finals="late", speech_end="after"),
+        profile=quick(barge_in="end_turn_first", finals="late", speech_end="after"),
         longest=(7.0, "end"),
         detector=False,
     ),

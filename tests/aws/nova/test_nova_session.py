@@ -13,12 +13,12 @@ from voiceloop.aws.nova import NovaSonic
 from voiceloop.errors import ProviderRefused, SettingRefused
 from voiceloop.events import Event
 from voiceloop.testing.aws import Backing, Emulator, Fault
-from voiceloop.testing.aws.nova.profile import NovaProfile
 from voiceloop.testing.event_log import assert_log
 from voiceloop.testing.scripted import ScriptedTurns, silence
 from voiceloop.tools import tool
 
 from .nova_link_kit import marked, word
+from .nova_marked import quick
 
 pytestmark = pytest.mark.virtual_time(seed=0)
 
@@ -49,6 +49,7 @@ async def call(
     """The events of a session in which ``act`` is done."""
     log: list[Event] = []
     async with Emulator(backing, faults=faults) as aws:
+        aws.nova.profile = quick()
         before(aws)
         sonic = NovaSonic(account=aws.account(memory=True), **(model or {}))
         session = vl.Session(sonic, turns=ScriptedTurns(), **options)
@@ -104,7 +105,7 @@ async def test_an_interruption(profile: Any) -> None:
         return long if request.messages[-1].text == "w1" else "Well."
 
     def before(aws: Emulator) -> None:
-        aws.nova.profile = NovaProfile(barge_in=profile)
+        aws.nova.profile = quick(barge_in=profile)
 
     async def act(session: vl.Session, aws: Emulator) -> None:
         await say(session, 1, quiet_ms=3000)
@@ -130,7 +131,7 @@ async def test_a_noise_that_is_no_speech_only_pauses() -> None:
         await say(session, 2, ms=140, quiet_ms=9000)
 
     def before(aws: Emulator) -> None:
-        aws.nova.profile = NovaProfile(interrupt_ms=400)
+        aws.nova.profile = quick(interrupt_ms=400)
 
     log = await call(act, marked(reply), before=before)
     assert of(log, vl.Paused)

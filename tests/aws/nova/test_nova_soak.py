@@ -13,10 +13,10 @@ from pathlib import Path
 from voiceloop import Pool, clock
 from voiceloop.aws.nova import NovaSonic
 from voiceloop.testing.aws import Emulator
-from voiceloop.testing.aws.nova.profile import NovaProfile, NovaTimers
+from voiceloop.testing.aws.nova.profile import NovaTimers
 
 from .nova_caller import Act, Caller
-from .nova_marked import RATE, Held, MarkedVoice, marked
+from .nova_marked import RATE, Held, MarkedVoice, marked, quick
 
 MINUTES = float(os.environ.get("VOICELOOP_SOAK", "0"))
 _SECONDS = MINUTES * 60 or 11.0
@@ -78,7 +78,7 @@ async def test_soak() -> None:
         ends = clock.now() + _SECONDS
         seed = 0
         while clock.now() < ends:
-            nova.profile = NovaProfile(finals=("after", "late", "missing")[seed % 3])
+            nova.profile = quick(finals=("after", "late", "missing")[seed % 3])
             count, wrong = await span(aws, voice, min(_SPAN, ends - clock.now()), seed)
             assert wrong == []
             renewals += count

@@ -10,6 +10,7 @@ from voiceloop.interfaces import Prompt, ReasonerRequest, ReplyStarted
 from voiceloop.testing.aws import Emulator
 
 from .nova_link_kit import Talk, marked
+from .nova_marked import quick
 
 
 def last_word(request: ReasonerRequest) -> str:
@@ -18,6 +19,7 @@ def last_word(request: ReasonerRequest) -> str:
 
 async def test_a_conversation_over_real_sockets() -> None:
     async with Emulator(marked(last_word), timers=0.05) as aws:
+        aws.nova.profile = quick()
         sonic = NovaSonic(account=aws.account(), renew_after=0.7, deadline=1.4)
         running = Talk(sonic, aws)
         async with Pool() as pool, sonic.connect(running.context(pool)) as link, anyio.create_task_group() as group:

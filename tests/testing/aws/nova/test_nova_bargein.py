@@ -7,7 +7,7 @@ import pytest
 from voiceloop.errors import BadInput
 from voiceloop.testing.aws.backing import Backing
 from voiceloop.testing.aws.faults import Fault
-from voiceloop.testing.aws.nova import NovaProfile
+from voiceloop.testing.aws.nova import PROMPT, NovaProfile
 
 from .nova_kit import Client, calling, is_final_end, service
 
@@ -128,7 +128,7 @@ async def test_a_cough_is_only_a_hint() -> None:
 
 
 async def test_a_short_word_interrupts_once_it_is_understood() -> None:
-    async with service(backing()) as nova, calling(nova) as client:
+    async with service(backing(), profile=NovaProfile(endpoint_ms=PROMPT)) as nova, calling(nova) as client:
         events = await interrupted(client, after_ms=500, speech_ms=140)
     assert events.index("TEXT ASSISTANT FINAL 'Aaaa bbbb cccc' INTERRUPTED") > events.index("userSpeechEnd")
 
@@ -157,7 +157,7 @@ async def test_missing_finals_leave_a_bare_signal() -> None:
 
 async def test_speech_before_any_audio_takes_both_utterances() -> None:
     engines = Backing.scripted(["book a room", "tomorrow"], ["One.", "Two."], first_token=2.0)
-    async with service(engines) as nova, calling(nova) as client:
+    async with service(engines, profile=NovaProfile(endpoint_ms=PROMPT)) as nova, calling(nova) as client:
         await client.open()
         await client.speak(600)
         await client.quiet(1000)
@@ -190,6 +190,8 @@ def test_profiles_that_make_no_sense() -> None:
         {"instability": 2},
         {"speed": 0},
         {"barge_in": "a", "speech_events": False},
+        {"endpoint_ms": {"HIGH": 500.0}},
+        {"endpoint_ms": {"HIGH": 500.0, "MEDIUM": 0.0, "LOW": 500.0}},
     ):
         with pytest.raises(BadInput, match=next(iter(wrong))):
             NovaProfile(**wrong)  # type: ignore[arg-type]

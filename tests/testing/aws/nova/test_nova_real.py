@@ -17,6 +17,7 @@ from voiceloop.aws.wire.stream import EventStream, StreamRequest
 from voiceloop.local import Rules
 from voiceloop.testing.aws import Emulator
 from voiceloop.testing.aws.backing import Backing
+from voiceloop.testing.aws.nova import PROMPT, NovaProfile
 from voiceloop.testing.scripted import silence, tone
 
 from .nova_kit import (
@@ -48,6 +49,7 @@ async def test_a_spoken_turn_over_tls() -> None:
     names: list[str] = []
     pcm = tone(600) + silence(1000)
     async with Emulator(Backing.scripted(["book a room"], ["Yes."])) as aws, Pool() as pool:
+        aws.nova.profile = NovaProfile(endpoint_ms=PROMPT)
         access = await aws.account().access(pool)
         request = StreamRequest("bedrock-runtime", "bedrock", "InvokeModelWithBidirectionalStream", PATH)
         async with access.stream(request) as stream, anyio.create_task_group() as group:

@@ -235,7 +235,7 @@ async def test_an_engine_that_fails_ends_the_stream() -> None:
     async with service(Backing.scripted(["a"], [Fail()])) as nova, calling(nova) as client:
         await client.open()
         await client.speak(600)
-        await client.quiet(1000)
+        await client.quiet(2000)
         text = "The system encountered an unexpected error during processing. Try your request again."
         assert await client.ended() == text
     assert isinstance(client.error, Refusal)

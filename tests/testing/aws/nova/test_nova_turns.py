@@ -11,7 +11,7 @@ import pytest
 
 from voiceloop import Pool
 from voiceloop.testing.aws.backing import Backing
-from voiceloop.testing.aws.nova import NovaProfile
+from voiceloop.testing.aws.nova import PROMPT, NovaProfile
 from voiceloop.testing.aws.nova.hearing import Hearing, SpeechOver
 from voiceloop.testing.scripted import Hang, ScriptedTurns, silence, tone
 
@@ -78,7 +78,7 @@ async def test_times_of_a_turn() -> None:
     (end,) = client.named("userSpeechEnd")
     assert start["inputAudioOffsetMs"] == 400
     assert end["inputAudioOffsetMs"] == 1200
-    assert end["inputAudioDetectionOffsetMs"] == 1680
+    assert end["inputAudioDetectionOffsetMs"] == 1200 + 1750
     assert client.audio_ms() == 3000
     sounds = [one.at for one in client.seen if one.name == "audioOutput"]
     assert len(sounds) == -(-3000 // 80)
@@ -261,9 +261,14 @@ async def test_two_stretches_before_the_endpoint_are_one_turn() -> None:
     assert len(client.named("userSpeechStart")) == 1
 
 
-async def test_sensitivity_sets_the_endpoint() -> None:
+@pytest.mark.parametrize(
+    ("profile", "pauses"),
+    [(NovaProfile(), [1500, 1750, 2000]), (NovaProfile(endpoint_ms=PROMPT), [410, 480, 550])],
+    ids=["as documented", "prompt"],
+)
+async def test_sensitivity_sets_the_endpoint(profile: NovaProfile, pauses: list[int]) -> None:
     ends = []
-    async with service(scripted("Yes.")) as nova:
+    async with service(scripted("Yes."), profile=profile) as nova:
         for level in ("HIGH", "MEDIUM", "LOW"):
             async with calling(nova) as client:
                 start = {"turnDetectionConfiguration": {"endpointingSensitivity": level}}
@@ -273,7 +278,7 @@ async def test_sensitivity_sets_the_endpoint() -> None:
                 await client.turn()
                 (end,) = client.named("userSpeechEnd")
                 ends.append(end["inputAudioDetectionOffsetMs"] - end["inputAudioOffsetMs"])
-    assert ends == [410, 480, 550]
+    assert ends == pauses
 
 
 async def test_the_end_of_a_prompt_hurries_a_reply_and_cuts_what_hangs() -> None:

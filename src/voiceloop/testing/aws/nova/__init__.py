@@ -10,11 +10,13 @@
 results.
 """
 
-from voiceloop.testing.aws.nova.profile import NovaLimits, NovaProfile, NovaTimers
+from voiceloop.testing.aws.nova.profile import DOCUMENTED, PROMPT, NovaLimits, NovaProfile, NovaTimers
 from voiceloop.testing.aws.nova.record import HeardTurn, InputAudio, NovaConnection, Reply, ToolUse
 from voiceloop.testing.aws.nova.service import NovaSonicStream
 
 __all__ = (
+    "DOCUMENTED",
+    "PROMPT",
     "HeardTurn",
     "InputAudio",
     "NovaConnection",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from voiceloop.errors import BadInput
 from voiceloop.interfaces import TurnDetector
@@ -73,8 +74,18 @@ class NovaTimers:
     flush: float = 2.0
 
 
-def _measured() -> Mapping[str, float]:
-    return {"HIGH": 410.0, "MEDIUM": 480.0, "LOW": 550.0}
+DOCUMENTED: Mapping[str, float] = MappingProxyType({"HIGH": 1_500.0, "MEDIUM": 1_750.0, "LOW": 2_000.0})
+"""The pause in ms that ends a turn, by endpointing sensitivity (Amazon Nova 2 Sonic user guide, "Turn-taking")."""
+
+PROMPT: Mapping[str, float] = MappingProxyType({"HIGH": 410.0, "MEDIUM": 480.0, "LOW": 550.0})
+"""A shorter one, as users measured MEDIUM on the service: its judgement of a turn is more than a pause."""
+
+
+def _pauses(_: NovaProfile, attribute: Attribute[Any], pauses: Mapping[str, float]) -> None:
+    for sensitivity in DOCUMENTED:
+        ms = pauses.get(sensitivity)
+        if isinstance(ms, bool) or not isinstance(ms, int | float) or not ms > 0:
+            raise BadInput(f"{attribute.name}[{sensitivity!r}]={ms!r}: a number of ms above 0 is allowed")
 
 
 @frozen
@@ -86,7 +97,8 @@ class NovaProfile:
     "end_turn_first": AUDIO ends with END_TURN, ``late_by`` seconds later FINAL text with INTERRUPTED.
     ``finals``: FINAL texts come after their audio was played, or "late" (with the next start of user speech), or are
     "missing". ``speech_events``: userSpeechStart and userSpeechEnd are sent. ``speech_end``: the latter comes before
-    or after the user's transcript. ``endpoint_ms``: pause that ends a turn, by endpointing sensitivity.
+    or after the user's transcript. ``endpoint_ms``: the pause in ms that ends a turn, by endpointing sensitivity; as
+    documented, or :data:`PROMPT`. The first model has no sensitivity, and waits as with MEDIUM.
     ``interrupt_ms``: speech that interrupts a reply. ``speed``: audio is sent so many times faster than it plays, in
     events of ``event_ms``.
 
@@ -111,7 +123,7 @@ class NovaProfile:
     audio_while_tool_pending: bool = True
     audio_grace: float = 0.3
     double_encoded: bool = False
-    endpoint_ms: Mapping[str, float] = field(factory=_measured)
+    endpoint_ms: Mapping[str, float] = field(default=DOCUMENTED, validator=_pauses)
     interrupt_ms: float = 250.0
     late_by: float = 0.3
     speed: float = 4.0
