@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         SessionFailed,
         SettingRefused,
         SlowConsumer,
+        SpeechBroke,
         UnknownName,
         VoiceloopError,
     )
@@ -127,6 +128,7 @@ __all__ = (
     "SettingApplied",
     "SettingRefused",
     "SlowConsumer",
+    "SpeechBroke",
     "SpokenWord",
     "Tool",
     "ToolCalled",
@@ -187,6 +189,7 @@ _HOMES = {
         "SessionFailed",
         "SettingRefused",
         "SlowConsumer",
+        "SpeechBroke",
         "UnknownName",
         "VoiceloopError",
     ),
