@@ -17,7 +17,7 @@ import pytest
 from amazon_transcribe.auth import StaticCredentialResolver
 from amazon_transcribe.client import TranscribeStreamingClient
 from amazon_transcribe.endpoints import StaticEndpointResolver
-from amazon_transcribe.eventstream import EventStreamBuffer, EventStreamMessageSerializer
+from amazon_transcribe.eventstream import EventStreamBuffer, EventStreamMessageSerializer, ParserError
 from awscrt import io
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -334,3 +334,69 @@ async def test_a_changed_url_breaks_its_signature() -> None:
         answer = await ws.open(aws, target)
         assert isinstance(answer, RejectConnection)
         assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("throttle", 429, "LimitExceededException"),
+        ("access_denied", 403, "AccessDeniedException"),
+        ("expired_token", 403, "ExpiredTokenException"),
+        ("instability", 500, "InternalFailureException"),
+        ("unavailable", 503, "ServiceUnavailableException"),
+    ],
+)
+async def test_an_error_strikes_the_upgrade_or_the_websocket(kind: str, status: int, code: str) -> None:
+    name = "StartStreamTranscriptionWebSocket"
+    async with Emulator(Backing.scripted(), faults=[Fault(kind, name), Fault(kind, name, after=2)]) as aws:
+        async with socket(aws) as ws:
+            answer = await ws.open(aws, presigned(aws))
+            assert isinstance(answer, RejectConnection)
+            assert answer.status_code == status
+            assert (b"x-amzn-errortype", code.encode()) in list(answer.headers)
+        async with socket(aws) as ws:
+            assert isinstance(await ws.open(aws, presigned(aws)), AcceptConnection)
+            for _ in range(2):
+                await ws.audio(silence(100))
+            (message,) = await ws.messages()
+            assert message.headers[":exception-type"] == code
+        assert aws.faults.left == ()
+
+
+_GONE = (anyio.EndOfStream, anyio.BrokenResourceError)
+
+
+@pytest.mark.parametrize(("kind", "error"), [("reset", _GONE), ("drop", _GONE), ("bad_crc", ParserError)])
+async def test_a_websocket_breaks(kind: str, error: Any) -> None:
+    async with (
+        Emulator(Backing.scripted(["book a room please"]), faults=[Fault(kind, at=1)]) as aws,
+        socket(aws) as ws,
+    ):
+        await ws.open(aws, presigned(aws))
+        for speech in (tone(900), tone(900), silence(900)):
+            await ws.audio(speech)
+        with pytest.raises(error):
+            await ws.messages()
+        assert aws.calls[0].faults == [kind]
+
+
+async def test_a_websocket_ends_within_a_message() -> None:
+    backing = Backing.scripted(["book a room please"])
+    async with Emulator(backing, faults=[Fault("truncate", at=1)]) as aws, socket(aws) as ws:
+        await ws.open(aws, presigned(aws))
+        for speech in (tone(900), tone(900), silence(900)):
+            await ws.audio(speech)
+        (message,) = await ws.messages()
+        assert results_of(message)[0]["IsPartial"]
+
+
+@pytest.mark.parametrize("kind", ["split", "drip", "goaway", "stall"])
+async def test_a_websocket_is_slow_or_cut_anywhere(kind: str) -> None:
+    fault = Fault(kind, at=0, seconds=0.05 if kind == "stall" else 0.0001)
+    async with Emulator(Backing.scripted(["book a room please"]), faults=[fault]) as aws, socket(aws) as ws:
+        await ws.open(aws, presigned(aws))
+        await ws.audio(tone(900))
+        await ws.audio(silence(900))
+        await ws.audio(b"")
+        results = [result for message in await ws.messages() for result in results_of(message)]
+        assert results[-1]["Alternatives"][0]["Transcript"] == "book a room please"
