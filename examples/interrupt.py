@@ -8,6 +8,7 @@ out of their loudspeaker. What the loudspeaker reports (``session.played``) make
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -83,4 +84,6 @@ async def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path("heard.wav")))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("heard.wav"))
+    asyncio.run(main(parser.parse_args().out))

@@ -7,8 +7,8 @@ The same interface takes a client of any language model. ``voiceloop.testing.con
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -51,4 +51,6 @@ async def main(text: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "the weather is nice today"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("text", nargs="?", default="the weather is nice today")
+    asyncio.run(main(parser.parse_args().text))

@@ -1,7 +1,7 @@
 """Ask a question over a WebSocket, and keep the spoken answer: of any server here, or of ``voiceloop serve``.
 
     python examples/websocket_client.py ws://127.0.0.1:8000/talk question.wav answer.wav
-    python examples/websocket_client.py ws://127.0.0.1:8765/ws       voiceloop serve
+    python examples/websocket_client.py ws://127.0.0.1:8080/ws      voiceloop serve
 
 Without a file, the question is spoken by a synthesizer. The protocol is on docs/reference/websocket.md.
 """
@@ -61,4 +61,7 @@ if __name__ == "__main__":
     parser.add_argument("question", nargs="?", type=Path)
     parser.add_argument("answer", nargs="?", type=Path, default=Path("answer.wav"))
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.url, arguments.question, arguments.answer))
+    try:
+        asyncio.run(main(arguments.url, arguments.question, arguments.answer))
+    except OSError as error:
+        raise SystemExit(f"{arguments.url} does not answer: {error}") from error

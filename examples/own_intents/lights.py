@@ -7,8 +7,8 @@ The same file makes the recognizer's grammar, so it is understood by voice too.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 from pathlib import Path
 
 import voiceloop as vl
@@ -51,4 +51,6 @@ async def main(sentences: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:] or ["turn on the lights", "in the hall"]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sentences", nargs="*", default=["turn on the lights", "in the hall"])
+    asyncio.run(main(parser.parse_args().sentences))

@@ -7,8 +7,8 @@ It runs in your AWS account. ``test_hotline.py`` tests it without one, and nothi
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 
@@ -72,4 +72,8 @@ async def main(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("question", type=Path, help="a WAV file")
+    parser.add_argument("answer", type=Path, help="a WAV file to be written")
+    arguments = parser.parse_args()
+    asyncio.run(main(arguments.question, arguments.answer))
