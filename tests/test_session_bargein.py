@@ -83,8 +83,8 @@ async def test_off_means_off() -> None:
 
 
 async def test_the_assistants_own_words_are_no_interruption() -> None:
-    model = cascade(["yes please", "three four five six"], [LONG])
-    acts = [Speak(600), Until(vl.AudioChunk, after=1.6), Speak(1000), OVER]
+    model = cascade(["yes please", "three four"], [LONG])
+    acts = [Speak(600), Until(vl.AudioChunk, after=0.65), Speak(500), OVER]
     log = await talk(acts, model, barge_in="words")
     assert of(log, vl.Interrupted) == []
     assert [notice.code for notice in of(log, vl.Notice)] == ["speech-ignored"]

@@ -63,6 +63,7 @@ class Session:
     - ``turns``: what hears when the user speaks, "auto", or "manual" for push-to-talk with :meth:`end_turn`.
     - ``endpointing``: the silences that end a turn. ``eager``: prepare the answer in short pauses.
     - ``barge_in``: what interrupts the assistant: "speech", recognized "words", or nothing ("off").
+    - ``ignore_echo``: words that the assistant is just saying are not the user's. False where echo is cancelled.
     - ``idle``: what to say when nobody speaks. ``narrator``: a voice for given words (:meth:`say`) where the model
       cannot speak them. ``limits``: the bounds of every wait and queue.
     - ``conversation_id`` and ``memory``: go on with an earlier conversation, and keep this one.
@@ -88,6 +89,7 @@ class Session:
         turns: TurnDetector | Literal["auto", "manual"] = "auto",
         endpointing: Endpointing = Endpointing(),
         barge_in: BargeIn = "speech",
+        ignore_echo: bool = True,
         eager: bool = False,
         idle: Idle | None = None,
         narrator: Synthesizer | None = None,
@@ -99,7 +101,8 @@ class Session:
     ) -> None:
         check(model=model, input=input, output=output, turns=turns, endpointing=endpointing, eager=eager)
         check(instructions=instructions, voice=voice, speak=speak, narrator=narrator, idle=idle, limits=limits)
-        check(visemes=visemes, viseme_wait=viseme_wait, lead=lead, chunk_ms=chunk_ms, barge_in=barge_in)
+        check(visemes=visemes, viseme_wait=viseme_wait, lead=lead, chunk_ms=chunk_ms)
+        check(barge_in=barge_in, ignore_echo=ignore_echo)
         check(conversation_id=conversation_id, memory=memory, pool=pool)
         model = _narrated(model, narrator)
         able = model.capabilities
@@ -115,7 +118,7 @@ class Session:
         want: frozenset[MarkKind] = frozenset({"word"} if visemes == "off" else {"word", "viseme"})
         self._parts = Parts(
             model=model,
-            plan=Plan(model.name, input, able.input, hearing, speaking, limits, idle),
+            plan=Plan(model.name, input, able.input, hearing, speaking, limits, idle, ignore_echo),
             settings=Settings(instructions, tuple(toolbox(tools).values()), voice, temperature, speak),
             want=want & able.marks,
             conversation_id=conversation_id or "",

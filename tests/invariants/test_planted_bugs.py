@@ -10,7 +10,8 @@ import pytest
 
 from voiceloop.cascade import reply as reply_module
 from voiceloop.conversation import Conversation
-from voiceloop.engine import conductor, speaker
+from voiceloop.engine import echo as echoes
+from voiceloop.engine import speaker
 from voiceloop.engine.lanes import Lanes
 from voiceloop.events import Heard
 from voiceloop.rules import endpointing
@@ -102,7 +103,7 @@ def transcripts(patch: Patch) -> None:
 
 def echo(patch: Patch) -> None:
     """Everything is an echo."""
-    patch.setattr(conductor, "is_echo", lambda *arguments: True)
+    patch.setattr(echoes, "is_echo", lambda *arguments, **options: True)
 
 
 def conversation(patch: Patch) -> None:

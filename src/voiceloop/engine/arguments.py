@@ -22,6 +22,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "turns": (TurnDetector, str),
     "endpointing": (Endpointing,),
     "eager": (bool,),
+    "ignore_echo": (bool,),
     "idle": (Idle, NoneType),
     "narrator": (Synthesizer, NoneType),
     "conversation_id": (str, NoneType),

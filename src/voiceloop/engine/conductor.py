@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 from typing import Any
 
 from voiceloop import clock
@@ -12,6 +11,7 @@ from voiceloop.engine.answers import Answers
 from voiceloop.engine.course import Course
 from voiceloop.engine.detector import Detector
 from voiceloop.engine.ears import Doing, Ears
+from voiceloop.engine.echo import EchoGuard
 from voiceloop.engine.intake import Intake
 from voiceloop.engine.lanes import Lanes
 from voiceloop.engine.listener import Listener
@@ -32,12 +32,8 @@ from voiceloop.events import (
     UserSpeechStarted,
 )
 from voiceloop.interfaces import Attend, Command, EndOfTurn, Pause, Settings, TurnDetector, UserText
-from voiceloop.rules.echo import is_echo
 from voiceloop.rules.floor import Act, Happening, weighed
 from voiceloop.rules.transcripts import Revised, Utterance
-
-_ECHO_TAIL = 2.0
-"""How long after its end, in seconds, a turn may still be heard as an echo."""
 
 
 class Conductor(Ears):
@@ -64,6 +60,7 @@ class Conductor(Ears):
         self.speaker = Speaker(
             plan.voice, self.lanes, conversation, self.timers, send=send, turn_over=self._turn_over
         )
+        self.echo = EchoGuard(self.speaker, on=plan.ignores_echo)
         self.answers = Answers(conversation, self.speaker)
         self.listener = Listener(plan.hearing, Detector(turns, plan.hears, self.timers), self.timers, self)
         self.tools = ToolRunner(self.lanes, conversation, session=session, send=send, done=lambda: self.course.look())
@@ -92,7 +89,6 @@ class Conductor(Ears):
         self._send = send
         self._turn_settled = turn_settled
         self._renewing: frozenset[str] = frozenset()
-        self._last: tuple[Turn | None, float] = (None, -inf)
         self.apply(settings, frozenset())
 
     # ------------------------------------------------------------ what the application asks
@@ -156,12 +152,13 @@ class Conductor(Ears):
         match doing:
             case "started":
                 self.course.user_speaks()
+                self.echo.user_began(self.listener.when(ms))
                 self.lanes.signal(UserSpeechStarted(ms=ms))
                 self._send(Attend())
             case "suspect":
                 self.speaker.happen(Happening.SUSPECT)
             case "confirm":
-                if not self._is_echo(self.listener.text):
+                if not self.echo.is_echo(self.listener.text):
                     self._barge_in(Happening.CONFIRM)
             case "paused":
                 self._send(Pause())
@@ -180,7 +177,7 @@ class Conductor(Ears):
     def words(self, utterance: Utterance) -> None:
         """See :meth:`Ears.words`."""
         turn = self.speaker.current
-        counts = turn is not None and not turn.speculative and not self._is_echo(utterance.text)
+        counts = turn is not None and not turn.speculative and not self.echo.is_echo(utterance.text)
         if counts and self._barge_in(Happening.WORDS):
             return  # they were told as words of the utterance that goes on
         self.lanes.signal(_transcript(utterance, final=False))
@@ -268,7 +265,7 @@ class Conductor(Ears):
     def ignores(self, utterance: Utterance) -> str:
         """See :meth:`Ears.ignores`."""
         turn = self.speaker.current
-        if self._is_echo(utterance.text):
+        if self.echo.is_echo(utterance.text):
             return "an echo of the assistant's own words"
         if turn is not None and not (turn.speculative or self._may_interrupt(turn)):
             return "barge-in is off while the assistant speaks"
@@ -280,17 +277,6 @@ class Conductor(Ears):
 
     def _may_interrupt(self, turn: Turn) -> bool:
         return turn.interruptible and self._plan.voice.barge_in != "off"
-
-    def _is_echo(self, text: str) -> bool:
-        turn = self.speaker.current
-        if turn is None:
-            turn, over = self._last
-            if clock.now() - over > _ECHO_TAIL:
-                return False
-        if turn is None or not turn.audible or not text:
-            return False
-        position = turn.track.playhead.position_ms(clock.now())
-        return is_echo(text, turn.script.spoken(), position)
 
     # ------------------------------------------------------------ turns
 
@@ -336,7 +322,7 @@ class Conductor(Ears):
         self.speaker.drained(track)
 
     def _turn_over(self, turn: Turn, ended: TurnEnded) -> None:
-        self._last = turn, clock.now()
+        self.echo.turn_over(turn)
         self._turn_settled()
         self.course.look()
 

@@ -189,6 +189,10 @@ class Listener:
         """Whether an utterance is going on or being decided."""
         return self._stage.told or self._stage.ending
 
+    def when(self, ms: float) -> float:
+        """The time at which ``ms`` of the input was captured."""
+        return self._time.wall(ms)
+
     def end_turn(self) -> None:
         """The user's turn is over, whoever says so."""
         silent = self._detector and not (self._stage.told or self.text)

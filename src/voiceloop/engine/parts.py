@@ -25,6 +25,7 @@ class Plan:
     voice: Voice
     limits: Limits
     idle: Idle | None = None
+    ignores_echo: bool = True
 
 
 @frozen
