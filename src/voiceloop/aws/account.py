@@ -109,7 +109,7 @@ class Account:
     a URL by service (``transcribestreaming``, ``bedrock-runtime``, ``polly``), or one under ``""`` for all; by
     default boto's ``AWS_ENDPOINT_URL*`` variables and configuration. ``ca_bundle``: a PEM file; by default
     ``AWS_CA_BUNDLE``, then the system's. ``proxy``: by default ``HTTPS_PROXY`` and ``NO_PROXY``. ``wire``:
-    what carries event streams, for tests.
+    what carries event streams and requests, for tests.
 
     Raises BadInput for a region, URL or proxy that cannot be one.
     """

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +147,18 @@ async def test_every_operation_and_action_that_is_known_is_one_of_a_service() ->
     rest = [service for service in made if isinstance(service, RestService)]
     plain = {name for path in paths for service in rest if (name := service.operation(*path)) is not None}
     assert streams | plain == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("package", ["amazon_transcribe", "trustme"])
+def test_a_missing_package_is_told_with_the_command_that_mends_it(tmp_path: Path, package: str) -> None:
+    (tmp_path / f"{package}.py").write_text("raise ImportError('it is not here')\n")
+    run = subprocess.run(
+        [sys.executable, "-m", "voiceloop.cli", "emulator", "--heard", "hello", "--", "true"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 2
+    assert "pip install 'voiceloop[emulator]'" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -29,6 +29,14 @@ _HOME = {"Backing": "backing", "Call": "record", "Emulator": "emulator", "Fault"
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    try:
+        home = importlib.import_module(f"{__name__}.{_HOME[name]}")
+    except ImportError as error:
+        from voiceloop.errors import MissingExtra
+
+        raise MissingExtra(
+            f"the emulator needs {error.name or error}", hint="pip install 'voiceloop[emulator]'"
+        ) from error
+    value: object = getattr(home, name)
     globals()[name] = value
     return value

@@ -180,7 +180,7 @@ class Emulator:
         return self._open().desk.ring.add(_new_keys(token=clock.new_id() * 4, expires=expires))
 
     def account(self, region: str = "us-east-1", *, memory: bool = False, keys: Keys | None = None) -> Account:
-        """An account whose services are these. ``memory``: event streams go without sockets, on virtual time too."""
+        """An account whose services are these. ``memory``: all goes without sockets, on virtual time too."""
         house = self._open()
         keys = keys or house.keys
         if memory:
