@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from voiceloop.engine.supervisor import bare
 from voiceloop.errors import ProviderMisbehaved, VoiceloopError
+
+
+def is_stray(failure: BaseException) -> bool:
+    """Whether ``failure`` is a cancellation that nobody asked this task for.
+
+    It comes from something cancelled inside what was awaited. A child task that it ends would vanish without a word.
+    """
+    task = asyncio.current_task()
+    return isinstance(failure, asyncio.CancelledError) and task is not None and not task.cancelling()
 
 
 class blame:
@@ -19,7 +30,9 @@ class blame:
         pass
 
     def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> None:
-        if not isinstance(failure, Exception) or isinstance(failure, VoiceloopError):
+        if failure is None or isinstance(failure, VoiceloopError):
+            return
+        if not (isinstance(failure, Exception) or is_stray(failure)):
             return
         error = bare(failure)
         if isinstance(error, VoiceloopError):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 
 from voiceloop.conversation import Conversation
-from voiceloop.engine.blame import blame
+from voiceloop.engine.blame import blame, is_stray
 from voiceloop.engine.wake import Wake
 from voiceloop.errors import ProviderTimeout, VoiceloopError
 from voiceloop.interfaces import Memory
@@ -61,7 +61,9 @@ class Keeper:
         try:
             with anyio.fail_after(deadline):
                 await memory.append(self._id, entries, after=self._kept)
-        except Exception as failure:  # noqa: BLE001 - the conversation goes on without its memory; it is told
+        except BaseException as failure:  # the conversation goes on without its memory; it is told
+            if not (isinstance(failure, Exception) or is_stray(failure)):
+                raise
             why = str(failure) if isinstance(failure, VoiceloopError) else type(failure).__name__
             self._trouble(f"{type(memory).__name__} could not keep {len(entries)} entries: {why}")
         else:

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from voiceloop.engine.supervisor import Supervisor, outlast
-from voiceloop.errors import SessionClosed
+from voiceloop.errors import SessionClosed, VoiceloopError
 from voiceloop.interfaces import Resources
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Pool(Resources):
         """See :meth:`Resources.get`."""
         if self._closed:
             raise SessionClosed("the pool is closed", doing="opening a shared resource")
-        if key not in self._open:
+        if key not in self._open or self._open[key].failed:  # ... while nobody waited for it
             self._open[key] = _Resource(open)
         resource = self._open[key]
         try:
@@ -70,7 +70,9 @@ class Pool(Resources):
             resource.leave()
         if resources:
             closing = asyncio.create_task(_close_all(resources))
-            await outlast(closing, 2 * _CLOSE_TIMEOUT, hasten=lambda: None)
+            if not await outlast(closing, 4 * _CLOSE_TIMEOUT, hasten=lambda: None):
+                closing.cancel()
+                raise VoiceloopError("shared resources did not close", doing="closing the pool")
             closing.result()
 
 
@@ -109,7 +111,8 @@ class _Resource:
 
     @property
     def failed(self) -> bool:
-        return self._opened is not None and self._opened.done() and self._supervisor.failure is not None
+        opened = self._opened
+        return opened is not None and opened.done() and (opened.cancelled() or opened.exception() is not None)
 
     def holds(self, value: object) -> bool:
         return self._value is value
@@ -123,7 +126,7 @@ class _Resource:
         self.leave()
         if self._opened is not None:
             await asyncio.gather(self._opened, return_exceptions=True)
-        await self._supervisor.join(_CLOSE_TIMEOUT)
+        await self._supervisor.end(_CLOSE_TIMEOUT)
 
 
 class _Shared:

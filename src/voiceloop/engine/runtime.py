@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, nullcontext
 from math import inf
 
 import anyio
 from anyio.abc import TaskGroup
 
 from voiceloop import clock
-from voiceloop.engine.blame import blame
+from voiceloop.engine.blame import blame, is_stray
 from voiceloop.engine.conductor import Conductor
 from voiceloop.engine.keeper import Keeper
 from voiceloop.engine.parts import Parts
@@ -73,12 +74,7 @@ class Runtime:
     async def stop(self) -> None:
         """End the session and wait until nothing of it is left."""
         self.finish("closed")
-        limit = self._parts.plan.limits.close
-        try:
-            await self._supervisor.join(limit)
-        except VoiceloopError:
-            self._supervisor.stop()
-            await self._supervisor.join(limit)
+        await self._supervisor.end(self._parts.plan.limits.close)
 
     @property
     def conversation_id(self) -> str:
@@ -159,32 +155,49 @@ class Runtime:
         self.conductor.lanes.signal(ConnectionState(state="connecting"))
 
     async def _converse(self, pool: Resources, keeper: Keeper, ready: Callable[[], None]) -> None:
-        parts, limit = self._parts, self._parts.plan.limits.connect
-        with anyio.CancelScope(deadline=clock.now() + limit) as connecting:
+        parts, limits = self._parts, self._parts.plan.limits
+        connected, failure = False, None
+        with anyio.CancelScope(deadline=clock.now() + limits.connect) as scope:
             async with parts.model.connect(self._context(pool, keeper)) as link:
-                connecting.deadline = inf
+                connected, scope.deadline = True, inf
                 self.conductor.lanes.signal(ConnectionState(state="ready"))
-                async with anyio.create_task_group() as children:
-                    self.conductor.tools.start(children)
-                    children.start_soon(self._pass_on, link, children, name="uplink")
-                    children.start_soon(self._read, link, name="link reader")
-                    children.start_soon(self.conductor.timers.run, name="timers")
-                    children.start_soon(keeper.run, name="keeper")
-                    if parts.audio is not None:
-                        children.start_soon(self._pump, parts.audio, name="audio pump")
-                    self.conductor.course.start()
-                    self._watch()
-                    ready()
-                    await self._finished.wait()
-                    children.cancel_scope.cancel()
-        if connecting.cancelled_caught:
+                try:
+                    await self._talk(link, keeper, ready)
+                except BaseException as error:
+                    failure = error
+                    raise
+                finally:
+                    scope.deadline = clock.now() + limits.close
+        if scope.cancelled_caught and not connected:
             raise ProviderTimeout(
-                f"did not connect within {limit:g} s",
+                f"did not connect within {limits.connect:g} s",
                 provider=parts.model.name,
                 doing="connecting",
                 retryable=True,
                 hint="See the network, or raise limits.connect.",
             )
+        if scope.cancelled_caught:
+            text = f"{parts.model.name} did not close within {limits.close:g} s and was cancelled."
+            self.conductor.lanes.signal(Notice(code="closing-cancelled", text=text))
+            if failure is not None:
+                raise failure
+
+    async def _talk(self, link: Link, keeper: Keeper, ready: Callable[[], None]) -> None:
+        """Everything runs, until the end."""
+        audio = self._parts.audio
+        async with anyio.create_task_group() as children:
+            self.conductor.tools.start(children)
+            children.start_soon(self._pass_on, link, children, name="uplink")
+            children.start_soon(self._read, link, name="link reader")
+            children.start_soon(self.conductor.timers.run, name="timers")
+            children.start_soon(keeper.run, name="keeper")
+            if audio is not None:
+                children.start_soon(self._pump, audio, name="audio pump")
+            self.conductor.course.start()
+            self._watch()
+            ready()
+            await self._finished.wait()
+            children.cancel_scope.cancel()
 
     def _context(self, pool: Resources, keeper: Keeper) -> LinkContext:
         conductor, ahead_ms = self.conductor, self._parts.plan.limits.reply_ahead * 1000
@@ -215,11 +228,21 @@ class Runtime:
             )
 
     async def _pump(self, audio: AsyncIterable[bytes]) -> None:
-        async for pcm in audio:
-            if self.uplink.full:
-                await self.uplink.room()
-            self.uplink.audio(pcm)
+        chunks = aiter(audio)
+        async with aclosing(chunks) if isinstance(chunks, AsyncGenerator) else nullcontext():
+            while (pcm := await self._captured(chunks)) is not None:
+                if self.uplink.full:
+                    await self.uplink.room()
+                self.uplink.audio(pcm)
         self.conductor.course.end_input()
+
+    async def _captured(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+        try:
+            return await anext(chunks, None)
+        except asyncio.CancelledError as cancellation:
+            if is_stray(cancellation):
+                raise VoiceloopError("the iterable was cancelled from within", doing="reading audio=") from None
+            raise
 
     def _watch(self) -> None:
         now, plan = clock.now(), self._parts.plan

@@ -10,6 +10,9 @@ import anyio
 from voiceloop import clock
 from voiceloop.errors import VoiceloopError
 
+_SOON = 5.0
+"""How long what was never wanted, or has failed, may take to end, in seconds."""
+
 
 class Supervisor:
     """Runs one coroutine function in a task of its own, so that its scopes may be entered in one task and left from
@@ -28,12 +31,15 @@ class Supervisor:
         self._task = asyncio.create_task(self._run(main, self._ready), name=self._name)
         try:
             await asyncio.shield(self._ready)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancellation:
             self.stop()
-            await self.join(5.0)
+            try:
+                await self.join(_SOON)
+            except VoiceloopError as stuck:
+                cancellation.add_note(str(stuck))
             raise
         if self.failure is not None:
-            await self.join(5.0)
+            await self.join(_SOON)
             raise self.failure
 
     async def _run(self, main: Callable[[Callable[[], None]], Awaitable[None]], ready: asyncio.Future[None]) -> None:
@@ -71,6 +77,14 @@ class Supervisor:
                 doing="closing",
                 hint="A provider or a tool ignores cancellation.",
             )
+
+    async def end(self, timeout: float) -> None:
+        """Wait for its end; what does not end in ``timeout`` seconds is cancelled. Raises as :meth:`join` does."""
+        try:
+            await self.join(timeout)
+        except VoiceloopError:
+            self.stop()
+            await self.join(timeout)
 
 
 async def outlast(task: asyncio.Task[None], timeout: float, *, hasten: Callable[[], None]) -> bool:

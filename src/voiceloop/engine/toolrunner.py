@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from voiceloop import clock
 from voiceloop.conversation import Conversation
+from voiceloop.engine.blame import is_stray
 from voiceloop.engine.lanes import Lanes
 from voiceloop.errors import BadInput
 from voiceloop.events import Notice, ToolCalled, ToolReturned
@@ -74,7 +75,9 @@ class ToolRunner:
                 result, error = await tool.run(fitting, context), False
             if patience.cancelled_caught:
                 result = f"The tool took longer than {tool.timeout:g} s and was stopped."
-        except Exception as failure:  # noqa: BLE001 - told to the model and to the session's events
+        except BaseException as failure:  # told to the model and to the session's events
+            if not (isinstance(failure, Exception) or is_stray(failure)):
+                raise
             result = f"The tool failed: {_words(failure)}"
             self._lanes.signal(Notice(code="tool-failed", text=f"{call.name} raised {type(failure).__name__}"))
         self._done(turn, key, call, result, error=error, ms=(clock.now() - began) * 1000)
