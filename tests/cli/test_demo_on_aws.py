@@ -124,6 +124,8 @@ def test_the_emulator_refuses_what_makes_no_sense(tmp_path: Path) -> None:
         (["--", "no-such-program"], "no-such-program"),
         (["--port", "70000"], "port=70000"),
         (["--timers", "0"], "timers=0.0"),
+        (["--deny", "poly:*"], "'polly:*'"),
+        (["--region", "nowhere!", "--", "true"], "region='nowhere!'"),
         (["--env", str(tmp_path / "none" / "file")], "--env"),
     ]:
         ran = emulator(*arguments)

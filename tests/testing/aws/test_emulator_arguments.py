@@ -96,6 +96,7 @@ NEAR: dict[str, tuple[Callable[..., object], dict[str, Any], str]] = {
     "operation as in Python": (Fault, {"kind": "drop", "operation": "converse_stream"}, "ConverseStream"),
     "action": (emulator, {"denied": ["polly:SynthesiseSpeech"]}, "polly:SynthesizeSpeech"),
     "service of an action": (emulator, {"denied": ["translate:StartStreamTranscription"]}, ACTIONS[0]),
+    "all of a service": (emulator, {"denied": ["poly:*"]}, "polly:*"),
     "engine": (Settings, {"polly_quotas": {"nueral": 8}}, "neural"),
     "part": (Backing.offline, {"recogniser": None}, "recognizer"),
 }  # fmt: skip

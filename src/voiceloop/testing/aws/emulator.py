@@ -192,7 +192,11 @@ class Emulator:
         return Account(region=region, keys=keys, endpoints=self._endpoints(), ca_bundle=self.ca_file)
 
     def environ(self, region: str = "us-east-1") -> dict[str, str]:
-        """Environment variables that point any AWS SDK at this emulator; a session token that is set is blanked."""
+        """Environment variables that point any AWS SDK at this emulator; a session token that is set is blanked.
+
+        Raises BadInput for what cannot be a region.
+        """
+        Account(region=region)
         unproxied = ",".join(filter(None, (os.environ.get("NO_PROXY", ""), "127.0.0.1,localhost")))
         return {
             "AWS_ENDPOINT_URL": self.url,
@@ -254,7 +258,7 @@ def _patterns(denied: Iterable[str], *, known: bool) -> set[str]:
     patterns = several("denied", denied, str, "IAM actions, such as 'polly:*'")
     for pattern in patterns:
         if known and not any(matches(action, pattern) for action in ACTIONS):
-            raise UnknownName("IAM action", pattern, ACTIONS)
+            raise UnknownName("IAM action", pattern, {*ACTIONS, *(f"{name.partition(':')[0]}:*" for name in ACTIONS)})
     return set(patterns)
 
 
