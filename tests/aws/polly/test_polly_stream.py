@@ -11,7 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 import anyio
 import pytest
 
-from voiceloop import clock
+from voiceloop import Cascade, Event, Notice, Session, TurnEnded, clock
 from voiceloop.aws import Account, Keys, Polly
 from voiceloop.aws.account import Access
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest, Wire
@@ -27,6 +27,7 @@ from voiceloop.errors import (
 from voiceloop.interfaces import Clause, MarksUntil, SpeakConfig, Speech, SpeechAudio, SynthesizerUsage
 from voiceloop.testing.aws import Emulator, Fault
 from voiceloop.testing.aws.exchange import Exchange, StreamService
+from voiceloop.testing.scripted import ScriptedReasoner, ScriptedRecognizer
 
 from .conftest import backing
 
@@ -129,6 +130,24 @@ class Torn(Wire, EventStream):
         yield Message({":event-type": "StreamClosedEvent"}, b'{"RequestCharacters": 3}')
 
 
+async def test_a_stream_that_falls_silent_ends_its_reply_and_not_the_session() -> None:
+    fault = Fault("stall", STREAM, at=2)
+    replies = ["It is ten past five in the afternoon now.", "You are welcome."]
+    async with Emulator(backing(), faults=[fault]) as aws, Pool() as pool:
+        model = Cascade(ScriptedRecognizer(), ScriptedReasoner(replies), ruth(aws))
+        seen: list[Event] = []
+        async with Session(model, pool=pool, lead=None) as session:
+            for text in ("What time is it?", "Thank you"):
+                await session.send_text(text)
+                async for event in session:
+                    seen.append(event)
+                    if isinstance(event, TurnEnded):
+                        break
+    [notice] = [event for event in seen if isinstance(event, Notice) and event.code == "reply-failed"]
+    assert "no audio within 8 s" in notice.text
+    assert [event.said for event in seen if isinstance(event, TurnEnded)] == replies
+
+
 async def test_of_a_clause_in_several_events_none_is_lost_with_its_stream() -> None:
     wire, text = Torn(), "Some words and a comma, and so on. " * 200
     account = Account("us-east-1", keys=Keys("AKIDEXAMPLE", "secret"), wire=wire)
@@ -214,7 +233,7 @@ async def test_a_refusal_is_told_with_what_to_do() -> None:
 async def test_silence_after_a_flush_has_a_deadline() -> None:
     async with Emulator(backing(), services=lambda stage: (Ears(),)) as aws, Pool() as pool:
         began = clock.now()
-        with pytest.raises(ProviderTimeout, match="no audio within 10 s"):
+        with pytest.raises(ProviderTimeout, match="no audio within 8 s"):
             await spoken(ruth(aws), pool, [Clause("Well.", first=True), 1000.0, Clause("Yes.", "reply")])
         assert clock.now() - began < 60
 

@@ -31,7 +31,7 @@ from voiceloop.rules.backoff import Backoff
 _KEEP_ALIVE = 2.5  # seconds without a clause after which an empty text is sent
 _PAUSE = 0.3  # seconds without a clause after which what was sent is spoken, though its sentence goes on
 _LONGEST = 480.0  # seconds after which the next clause goes to a new stream
-_ANSWER = 10.0  # seconds until text that was flushed makes a sound
+_ANSWER = 8.0  # seconds until text that was flushed makes a sound: told before a listener gives up
 _BACKOFF = Backoff()
 _OPERATION = "StartSpeechSynthesisStream"
 
