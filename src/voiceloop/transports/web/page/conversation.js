@@ -12,6 +12,8 @@ import { Link } from "./link.js";
 import { settings } from "./settings.js";
 
 const LONGEST_THOUGHT = 20_000; // ms: no answer will come
+const START = 1500; // ms in which a browser starts the sound, if it will
+const NO_SOUND = "The browser has not started the sound. It may want a click first, or there is no loudspeaker.";
 const TAIL = 160; // ms in which the last frames reach the connection after push-to-talk was released
 
 export class Conversation extends EventTarget {
@@ -61,10 +63,10 @@ export class Conversation extends EventTarget {
   disconnect() { this.link.close(); }
 
   /** Telephones stop the sound for a call, or while the page is in the background. */
-  soundStopped() {
+  soundStopped(text = "The browser has stopped the sound.") {
     const context = this.sound?.context;
     if (!context || !["suspended", "interrupted"].includes(context.state)) return;
-    this.trouble("The browser has stopped the sound.", { id: "sound", actions: [["Go on", () => context.resume()]] });
+    this.trouble(text, { id: "sound", actions: [["Go on", () => context.resume()]] });
   }
 
   /** Forget what was said, and begin another conversation. */
@@ -217,6 +219,7 @@ export class Conversation extends EventTarget {
     this.makeMicrophone(message.input.rate);
     this.applySound();
     await this.listen();
+    setTimeout(() => sound === this.sound && this.soundStopped(NO_SOUND), START);
   }
 
   makePlayer(rate) {

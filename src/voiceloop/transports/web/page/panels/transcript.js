@@ -2,6 +2,8 @@
 
 import { at, clock, make } from "../dom.js";
 
+const ANNOUNCED = 6; // utterances; one may be over before another was read out
+
 export class Transcript {
   constructor() {
     this.list = at("transcript");
@@ -103,7 +105,7 @@ export class Transcript {
     const note = { interrupted: "interrupted", dropped: "not spoken", failed: "failed" }[reason];
     if (note) entry.element.append(make("p", { class: "outcome", text: note }));
     this.follow();
-    at("said").textContent = `Assistant: ${heard.text || entry.text}`;
+    this.announce(`Assistant: ${heard.text || entry.text}`);
   }
 
   tool({ call, name, arguments: given }) {
@@ -163,7 +165,13 @@ export class Transcript {
     entry.text = entry.kept = text;
     entry.settled = true;
     this.fill(entry, { solid: text });
-    at("said").textContent = `You: ${text}`;
+    this.announce(`You: ${text}`);
+  }
+
+  /** For screen readers: whole utterances, since partial ones would drown them. */
+  announce(text) {
+    at("said").append(make("p", { text }));
+    while (at("said").childElementCount > ANNOUNCED) at("said").firstElementChild.remove();
   }
 
   remove(entry) {
