@@ -133,6 +133,10 @@ class MarkedVoice(Synthesizer):
 
         yield speech()
 
+    def knows(self, clauses: Iterable[tuple[int, str]]) -> None:
+        """It said these clauses, of which each began with that sample."""
+        self.clauses.extend(_Clause(first, text) for first, text in clauses)
+
     def take(self, pcm: bytes, text: str) -> Iterator[tuple[str, float]]:
         """The clauses of ``text`` that ``pcm`` is made of, with how much of each; they are not to be found again.
 

@@ -1,22 +1,32 @@
 """A call over real sockets, whose connections are replaced every second or so: nothing is lost, doubled or kept.
 
+The service is a process of its own.
 ``make soak ARGS=5`` holds it for five minutes, in the place of fifteen seconds.
 """
 
 from __future__ import annotations
 
+import base64
 import gc
 import os
+import pickle
 import random
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+from attrs import define
 
 from voiceloop import Pool, clock
-from voiceloop.aws.nova import NovaSonic
-from voiceloop.testing.aws import Emulator
-from voiceloop.testing.aws.nova.profile import NovaTimers
+from voiceloop.aws.account import Account, Keys
+from voiceloop.aws.nova import NovaSonic, Waits
 
 from .nova_caller import Act, Caller
-from .nova_marked import RATE, Held, MarkedVoice, marked, quick
+from .nova_marked import RATE, Held, MarkedVoice
 
 MINUTES = float(os.environ.get("VOICELOOP_SOAK", "0"))
 _SECONDS = MINUTES * 60 or 11.0
@@ -48,22 +58,65 @@ class Random:
         return [word, after, chance.choice(idle)]
 
 
-async def span(aws: Emulator, voice: MarkedVoice, seconds: float, seed: int) -> tuple[int, list[str]]:
+@define(eq=False)
+class Service:
+    """The emulated Nova Sonic in its process."""
+
+    _process: anyio.abc.Process
+    _said: str = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls) -> AsyncIterator[Service]:
+        """Start it; it ends with the block."""
+        command = [sys.executable, "-m", "tests.aws.nova.nova_soak_service", str(_TIMERS)]
+        process = await anyio.open_process(command, cwd=Path(__file__).parents[3], stderr=None)
+        async with process:
+            assert process.stdin is not None
+            yield cls(process)
+            await process.stdin.aclose()
+            with anyio.fail_after(20):
+                await process.wait()
+
+    async def ask(self, line: str) -> None:
+        """Send a line."""
+        assert self._process.stdin is not None
+        await self._process.stdin.send(f"{line}\n".encode())
+
+    async def told(self) -> Any:
+        """What it tells on its next line."""
+        assert self._process.stdout is not None
+        with anyio.fail_after(60):
+            while "\n" not in self._said:
+                self._said += (await self._process.stdout.receive()).decode("ascii")
+        line, _, self._said = self._said.partition("\n")
+        return pickle.loads(base64.b64decode(line))
+
+
+async def span(service: Service, account: Account, seconds: float, seed: int) -> tuple[int, list[str]]:
     """One call; how often its connection was replaced, and what is wrong with it."""
+    voice = MarkedVoice(ms_per_char=15.0)
     held = Held(voice)
     caller = Caller(held, tools_s=(0.1, 1.5, 3.0), frame_ms=50, tail=1.0)
-    before, acts = len(aws.nova.connections), Random(seed)
+    acts = Random(seed)
     sonic = NovaSonic(
-        account=aws.account(), input_rate=RATE, output_rate=RATE, renew_after=0.6, deadline=1.6, quiet_after=4.0
+        account=account,
+        input_rate=RATE,
+        output_rate=RATE,
+        renew_after=0.6,
+        deadline=1.6,
+        quiet_after=4.0,
+        waits=Waits().scaled(_TIMERS),
     )
     until = clock.now() + seconds
-
     async with Pool() as pool, sonic.connect(caller.context(pool)) as link, caller.calling(link):
         while clock.now() < until and caller.failure is None and len(held.words) < 250:
             for act in acts.acts():
                 await caller.do(act)
-    connections = aws.nova.connections[before:]
-    wrong = held.laws(connections)
+    await service.ask("report")
+    connections, clauses, errors = await service.told()
+    voice.knows(clauses)
+    wrong = [*held.laws(connections), *errors]
     if caller.failure is not None:
         wrong.insert(0, f"it failed: {caller.failure!r}")
     wrong += [f"a connection {one.ended}: {one.message}" for one in connections if one.ended != "closed"]
@@ -71,21 +124,19 @@ async def span(aws: Emulator, voice: MarkedVoice, seconds: float, seed: int) -> 
 
 
 async def test_soak() -> None:
-    voice = MarkedVoice(ms_per_char=15.0)
-    async with Emulator(marked(voice), timers=_TIMERS) as aws:
-        nova, renewals, memory = aws.nova, 0, [resident()]
-        nova.keep_audio, nova.timers = True, NovaTimers(gap=55 / _TIMERS)  # a last reply is waited for without audio
+    async with Service.running() as service:
+        environ = await service.told()
+        keys = Keys(environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"])
+        endpoints, authority = {"": environ["AWS_ENDPOINT_URL"]}, environ["AWS_CA_BUNDLE"]
+        account = Account(region="us-east-1", keys=keys, endpoints=endpoints, ca_bundle=authority)
+        renewals, memory, seed = 0, [resident()], 0
         ends = clock.now() + _SECONDS
-        seed = 0
         while clock.now() < ends:
-            nova.profile = quick(finals=("after", "late", "missing")[seed % 3])
-            count, wrong = await span(aws, voice, min(_SPAN, ends - clock.now()), seed)
+            await service.ask(f"profile {('after', 'late', 'missing')[seed % 3]}")
+            count, wrong = await span(service, account, min(_SPAN, ends - clock.now()), seed)
             assert wrong == []
             renewals += count
             seed += 1
-            nova.connections.clear()
-            aws.calls.clear()
-            voice.clauses[:-1] = []
             gc.collect()
             memory.append(resident())
     assert renewals >= _SECONDS / 2

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from voiceloop.aws.nova.family import Voice, voices_of
 from voiceloop.aws.nova.sonic import NovaSonic
+from voiceloop.aws.nova.waits import Waits
 
-__all__ = ("NovaSonic", "Voice", "voices_of")
+__all__ = ("NovaSonic", "Voice", "Waits", "voices_of")

@@ -16,16 +16,10 @@ from voiceloop.aws.nova.events_in import PROVIDER, AudioCame, OutputEvent, Speec
 from voiceloop.aws.nova.history import SYSTEM, Line
 from voiceloop.aws.nova.pump import Ask, Pump, Shared
 from voiceloop.aws.nova.turns import Turns
+from voiceloop.aws.nova.waits import Waits
 from voiceloop.aws.wire.stream import StreamRequest
 from voiceloop.errors import ProviderTimeout, ProviderUnavailable
 from voiceloop.interfaces import Settings
-
-_STANDS_WITHIN = 2.0
-"""How long to wait for the response's headers beside a connection that serves: a service may hold them back."""
-
-_LONGEST_LIFE = 475.0
-_DRAIN, _FINALS, _CLOSE = 30.0, 10.0, 3.0
-_UNMOVED = 15.0
 
 
 @frozen
@@ -92,10 +86,10 @@ class Leg:
     def check(self, now: float) -> None:
         """Give it up when the service took something that it has to answer, and gave no sign of life since."""
         told_at = 0.0 if self.pump is None else self.pump.told_at
-        if self._leaving is None and told_at > self._heard_at and now - told_at > _UNMOVED:
+        if self._leaving is None and told_at > self._heard_at and now - told_at > self._waits.unmoved:
             self._fail(
                 ProviderTimeout(
-                    f"gave no sign of life for {_UNMOVED:g} s after it was told something",
+                    f"gave no sign of life for {self._waits.unmoved:g} s after it was told something",
                     provider=PROVIDER,
                     doing="waiting for an answer",
                     retryable=True,
@@ -119,7 +113,7 @@ class Leg:
         try:
             with self._scope:
                 if self.after is not None:
-                    with anyio.move_on_after(_CLOSE):
+                    with anyio.move_on_after(self._waits.close):
                         await self.after.gone.wait()
                 await self._live()
         except Exception as failure:  # noqa: BLE001 - told to who decides what follows
@@ -169,6 +163,10 @@ class Leg:
         return self.ready and self._stood.is_set()
 
     @property
+    def _waits(self) -> Waits:
+        return self.shared.model.waits
+
+    @property
     def _line(self) -> Connection:
         assert self.connection is not None
         return self.connection
@@ -203,11 +201,11 @@ class Leg:
     async def _talk(self) -> None:
         await self._line.begin(self._inference(), self._speaking(), self.settings.instructions.strip() or SYSTEM)
         if self.beside:
-            with anyio.move_on_after(_STANDS_WITHIN):
+            with anyio.move_on_after(self._waits.stands):
                 await self._stood.wait()
         self.watch.opened(self)
         while self._orders is None and self._leaving is None:
-            await self.bell.wait(clock.now() + _LONGEST_LIFE)
+            await self.bell.wait(clock.now() + self._waits.life)
         if self._orders is not None:
             await self._line.take_over(self._orders.history)
             self.ready = True
@@ -215,9 +213,9 @@ class Leg:
             self.pump = Pump(self.shared, self._line, self.turns, self.bell, lambda: self._leaving is not None)
             await self.pump.run()
         await self._linger()
-        with anyio.CancelScope(deadline=clock.now() + _CLOSE, shield=True):
+        with anyio.CancelScope(deadline=clock.now() + self._waits.close, shield=True):
             await self._line.finish()
-        await anyio.sleep(_CLOSE)  # the reader ends it before, with the stream
+        await anyio.sleep(self._waits.close)  # the reader ends it before, with the stream
 
     def _inference(self) -> out.Inference:
         model, chosen = self.shared.model, self.settings.temperature
@@ -236,10 +234,10 @@ class Leg:
 
     async def _linger(self) -> None:
         """Let the reply that is being made come to its end, and its spoken words be told."""
-        turns, began = self.turns, self._leaving or clock.now()
-        latest = min(began + _DRAIN, self._line.opened + _LONGEST_LIFE)
+        turns, waits, began = self.turns, self._waits, self._leaving or clock.now()
+        latest = min(began + waits.drain, self._line.opened + waits.life)
         while self._lingers and clock.now() < latest and turns.generating:
             await self.bell.wait(latest)
-        latest = min(latest, max(clock.now(), turns.plays_until) + _FINALS)
+        latest = min(latest, max(clock.now(), turns.plays_until) + waits.finals)
         while self._lingers and clock.now() < latest and any(one.unspoken and not one.cut for one in turns.recent):
             await self.bell.wait(latest)

@@ -24,9 +24,6 @@ _FRAME_MS, _LEAST_MS = 100, 20
 _CATCH_UP, _BURST = 4.0, 3.0
 """Input that waited goes out so many times faster than real time, after so many seconds at once."""
 
-_LONGEST_HOLD = 45.0
-"""Seconds without audio while a tool is pending; after 55 s the service ends the connection."""
-
 _HELD_LOOK = 0.1
 
 
@@ -117,7 +114,7 @@ class Pump:
     def _wait(self, now: float) -> float | None:
         """Until when nothing is to be sent; None: something is."""
         if self._held:
-            return now + _HELD_LOOK if now - self._held < _LONGEST_HOLD else None
+            return now + _HELD_LOOK if now - self._held < self.shared.model.waits.hold else None
         waiting = self._waiting
         if not waiting:
             return self._quiet_at if now < self._quiet_at else None

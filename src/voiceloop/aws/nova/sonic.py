@@ -11,6 +11,7 @@ from attrs import Attribute, field, frozen
 from voiceloop.audio import AudioFormat
 from voiceloop.aws.account import Account, is_account
 from voiceloop.aws.nova.family import SECOND, Family, Voice, family_of, speaks, voices_of
+from voiceloop.aws.nova.waits import Waits
 from voiceloop.conversation import HistoryLimits
 from voiceloop.errors import BadInput, UnknownName
 from voiceloop.interfaces import Link, LinkContext, ModelCapabilities, SpeechModel
@@ -62,6 +63,7 @@ class NovaSonic(SpeechModel):
       connections without audio are ended after 55 s. ``hold``: seconds of input that are kept while there is no
       connection.
     - ``answer_within``: seconds a model may take to answer typed text.
+    - ``waits``: how long a connection is waited for, see :class:`Waits`.
     - ``retry``: the attempts to connect again after a failure.
 
     Raises UnknownName for a voice that does not exist, BadInput for other values.
@@ -91,6 +93,7 @@ class NovaSonic(SpeechModel):
     silence_ms: int = field(default=100, validator=_positive, kw_only=True)
     hold: float = field(default=30.0, validator=_positive, kw_only=True)
     answer_within: float = field(default=20.0, validator=_positive, kw_only=True)
+    waits: Waits = field(factory=Waits, kw_only=True)
     retry: Backoff = field(factory=lambda: Backoff(first=0.5, attempts=6), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
