@@ -37,6 +37,7 @@ REGION = "us-east-1"
 """The region of an account given by keys alone."""
 
 _SERVICES = {"aws": "Amazon Transcribe, Bedrock and Polly", "nova": "Amazon Nova Sonic"}
+_PAUSE = " A pause of 1.75 s ends the caller's turn, as AWS documents it for this model."
 _INSTRUCTIONS = (
     "You are a friendly assistant in a spoken conversation. Answer in one or two short sentences, as one speaks. "
     "No lists, no markup."
@@ -361,7 +362,7 @@ def _emulated(stack: Stack, rules: Rules, account: Callable[[], Account]) -> Sta
             f"The assistant runs on {_SERVICES[stack.name]} as voiceloop's emulator speaks them, over their real "
             "protocols. Behind the emulator are fixed rules, no language model, pocketsphinx and espeak-ng. It takes "
             f"{FIRST_TOKEN * 1000:.0f} ms to the first word, and {POLLY * 1000:.0f} ms to the first sound of a "
-            "clause."
+            f"clause.{'' if stack.model.capabilities.says else _PAUSE}"
         ),
         tools=tuple(rules.tools),
         hello=_HELLO if stack.model.capabilities.says else None,

@@ -248,3 +248,7 @@ def test_a_wait_beyond_the_silence_counts() -> None:
     ]
     assert summary.answer_ms(events, Endpointing()) == [150, 40]
     assert "95 ms (p50 of 2, slowest 150)" in summary.describe(events, Endpointing())[0]
+    assert summary.describe(events, None)[0] == (
+        "The model took a turn for over 500 ms after speech (p50 of 2, slowest 600); answers began 45 ms later "
+        "(slowest 50)."
+    )

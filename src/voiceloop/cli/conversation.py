@@ -44,6 +44,7 @@ class Demo:
         self._about = ""
         self._caller: Caller | None = None
         self._late = 0.0
+        self._endpointing: Endpointing | None = ENDPOINTING
         self.recorder = Recorder(LINE, PCM16_24K)
 
     def run(self, begun: Callable[[], None] = lambda: None) -> None:
@@ -63,6 +64,8 @@ class Demo:
             rules = Rules.demo()
             async with open_stack(self._on, rules, account=self._account) as stack:
                 self._about = stack.about
+                if stack.model.capabilities.owns_turns:
+                    self._endpointing = None
                 line = Line(self.recorder, self._view, clock.now())
                 session = Session(
                     stack.model,
@@ -100,7 +103,7 @@ class Demo:
             troubles.append("Nothing was booked.")
         if self._late > _BUSY:
             troubles.append(f"This machine was busy: sound was up to {self._late:.1f} s late, and so were answers.")
-        return [*troubles, *summary.describe(self.recorder.events, ENDPOINTING)]
+        return [*troubles, *summary.describe(self.recorder.events, self._endpointing)]
 
     def save(self, folder: Path) -> Path | None:
         """Write sound, events and report into ``folder``; the report's path, None when nothing happened at all."""

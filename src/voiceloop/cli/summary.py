@@ -55,12 +55,21 @@ def is_measured(events: Sequence[Event]) -> bool:
     return any(isinstance(event, TurnMetrics) and event.measured for event in events)
 
 
-def describe(events: Sequence[Event], endpointing: Endpointing) -> list[str]:
-    """The summary, in sentences."""
-    booked, waits = booking(events), answer_ms(events, endpointing)
+def describe(events: Sequence[Event], endpointing: Endpointing | None) -> list[str]:
+    """The summary, in sentences. ``endpointing``: None where the model itself decides when a turn is over."""
+    booked = booking(events)
+    metrics = [event for event in events if isinstance(event, TurnMetrics)]
+    waits = [one.voice_to_voice for one in metrics] if endpointing is None else answer_ms(events, endpointing)
     lines = [] if booked is None else [f"Booked: {booked}."]
     if waits and not is_measured(events):
         lines.append("Latencies were not measured: this conversation ran on simulated time.")
+    elif waits and endpointing is None:
+        decided = [one.endpointing for one in metrics]
+        after = [one.voice_to_voice - one.endpointing for one in metrics]
+        lines.append(
+            f"The model took a turn for over {median(decided):.0f} ms after speech (p50 of {len(decided)}, slowest "
+            f"{max(decided):.0f}); answers began {median(after):.0f} ms later (slowest {max(after):.0f})."
+        )
     elif waits:
         lines.append(
             f"Answers began {median(waits):.0f} ms (p50 of {len(waits)}, slowest {max(waits):.0f}) after the silence "
