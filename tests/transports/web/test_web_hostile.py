@@ -11,16 +11,21 @@ import socket
 import urllib.parse
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
+from attrs import frozen
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from voiceloop.session import Session
+from voiceloop.testing.scripted import ScriptedTurns
 from voiceloop.transports.web import LobbyLimits
-from voiceloop.transports.websocket import SocketLimits, frames
+from voiceloop.transports.web.lobby import Seat
+from voiceloop.transports.websocket import Hangup, SocketLimits, frames
 
 from .web_kit import HELLO, Running, client, empty, running, scripted
 
@@ -240,19 +245,37 @@ async def test_more_than_there_is_room_for() -> None:
 # ---------------------------------------------------------------- what is left
 
 
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+@frozen
+class Left:
+    """What there is in this process: tasks, open files, objects of sessions, all objects, and bytes of memory."""
+
+    tasks: int
+    files: int
+    sessions: Counter[str]
+    objects: int
+    resident: int
 
 
-def live() -> Counter[str]:
-    """How many objects of a session are in memory."""
+def counted() -> Left:
     gc.collect()
-    ours = ("voiceloop.session", "voiceloop.transports.websocket.call", "voiceloop.transports.web.lobby")
-    return Counter(
-        type(each).__name__
-        for each in gc.get_objects()
-        if type(each).__module__ in ours and type(each).__name__ != "Lobby"
+    everything = gc.get_objects()
+    return Left(
+        len(asyncio.all_tasks()),
+        len(os.listdir("/proc/self/fd")),
+        Counter(kind.__name__ for kind in map(type, everything) if kind in (Session, Hangup, Seat)),
+        len(everything),
+        int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
     )
+
+
+async def left() -> Left:
+    """What there is once sockets have closed, which they do by themselves: no session, and the same twice."""
+    found, now = None, counted()
+    with anyio.move_on_after(15):
+        while now.sessions or found is None or (now.tasks, now.files) != (found.tasks, found.files):
+            await anyio.sleep(0.3)
+            found, now = now, counted()
+    return now
 
 
 async def dropped(server: Running, number: int) -> None:
@@ -268,23 +291,26 @@ async def dropped(server: Running, number: int) -> None:
     await socket.wait_closed()
 
 
-async def test_two_hundred_that_come_and_go_leave_nothing() -> None:
-    async with running(scripted([LONG]), keeping=LobbyLimits(sessions=300, conversations=10)) as server:
-        await dropped(server, 2)
-        await empty(server)
-        tasks, files, objects = len(asyncio.all_tasks()), open_files(), live()
-        for start in range(0, 200, 50):
+@pytest.mark.parametrize("turns", [ScriptedTurns(), None])
+async def test_two_hundred_that_come_and_go_leave_nothing(turns: Any) -> None:
+    limits = LobbyLimits(sessions=300, conversations=10)
+    async with running(scripted([LONG]), keeping=limits, turns=turns) as server:
+
+        async def come_and_go() -> None:
             async with anyio.create_task_group() as group:
-                for number in range(start, start + 50):
+                for number in range(50):
                     group.start_soon(dropped, server, number)
-        await empty(server, 30)
-        left: object = None
-        with anyio.move_on_after(10):
-            while left != (tasks, files, Counter()):
-                await anyio.sleep(0.1)  # sockets close by themselves
-                left = len(asyncio.all_tasks()), open_files(), live() - objects
-        assert left == (tasks, files, Counter())
-        assert server.lobby.ends["disconnected"] == 201
+            await empty(server, 30)
+
+        await come_and_go()
+        before = await left()
+        for _ in range(4):
+            await come_and_go()
+        after = await left()
+        assert (after.tasks, after.files, after.sessions) == (before.tasks, before.files, Counter())
+        assert after.objects - before.objects < 1000  # the scripts keep what they were asked for
+        assert after.resident - before.resident < 10_000_000
+        assert server.lobby.ends["disconnected"] == 250
 
 
 async def test_what_people_say_and_their_keys_are_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
