@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import wave
@@ -31,6 +32,23 @@ FLAGS = (
 MakeMicrophone: TypeAlias = Callable[..., Path]
 OpenBrowser: TypeAlias = Callable[..., AbstractContextManager[webdriver.Chrome]]
 Serve: TypeAlias = Callable[..., PageServer]
+
+
+# A microphone that is silent until the test speaks into it.
+STAND = """
+let stand = null;
+navigator.mediaDevices.getUserMedia = async () => {
+  stand ??= voiceloop.sound.context.createMediaStreamDestination();
+  return stand.stream;
+};
+window.speak = async (wav) => {
+  const bytes = Uint8Array.from(atob(wav), (letter) => letter.charCodeAt(0));
+  const source = voiceloop.sound.context.createBufferSource();
+  source.buffer = await voiceloop.sound.context.decodeAudioData(bytes.buffer);
+  source.connect(stand);
+  source.start();
+};
+"""
 
 
 class Page:
@@ -76,6 +94,14 @@ class Page:
 
     def type(self, text: str) -> None:
         self.browser.find_element(By.ID, "words").send_keys(text + "\n")
+
+    def speaks_into_microphone(self) -> None:
+        """Have a microphone that hears what :meth:`speak` says, and nothing else. To be called before connecting."""
+        self.run(STAND)
+
+    def speak(self, clip: Path) -> None:
+        """Say a clip now."""
+        self.run("speak(arguments[0])", base64.b64encode(clip.read_bytes()).decode())
 
     def entries(self) -> list[dict[str, Any]]:
         """The transcript: who, all the words, and those that are struck through."""
@@ -126,7 +152,7 @@ def microphone(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeMic
 
 @pytest.fixture(scope="session")
 def open_browser(tmp_path_factory: pytest.TempPathFactory) -> OpenBrowser:
-    """A browser whose microphone plays ``sound`` once; None: it refuses the microphone."""
+    """A browser whose microphone plays ``sound`` once."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
         reason = "the page is tried in Chromium: install the packages chromium and chromium-driver"
@@ -135,24 +161,29 @@ def open_browser(tmp_path_factory: pytest.TempPathFactory) -> OpenBrowser:
         pytest.skip(reason)
 
     @contextmanager
-    def opened(sound: Path | None) -> Iterator[webdriver.Chrome]:
+    def opened(sound: Path) -> Iterator[webdriver.Chrome]:
         options = webdriver.ChromeOptions()
         options.binary_location = chromium
-        flags = [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]
-        if sound is None:
-            options.add_experimental_option("prefs", {"profile.default_content_setting_values.media_stream_mic": 2})
-        else:
-            flags += ["--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={sound}%noloop"]
-        for flag in flags:
+        flags = [f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]
+        flags += [f"--use-file-for-fake-audio-capture={sound}%noloop"]
+        for flag in [*FLAGS.split(), *flags]:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         browser = webdriver.Chrome(options=options, service=Service(driver))
         try:
+            permit(browser, "granted")
             yield browser
         finally:
             browser.quit()
 
     return opened
+
+
+def permit(browser: webdriver.Chrome, setting: str) -> None:
+    """Have the user's answer ready when a page asks for microphone or camera: granted or denied."""
+    for name in ("microphone", "camera"):
+        answer = {"permission": {"name": name}, "setting": setting}
+        browser.execute_cdp_cmd("Browser.setPermission", answer)
 
 
 @pytest.fixture(scope="session")
@@ -194,4 +225,4 @@ def answering(reply: str) -> Callable[[], SpeechModel]:
     return lambda: Cascade(ScriptedRecognizer(), reasoner, ScriptedSynthesizer(marks=True))
 
 
-__all__ = ("Page", "answering")
+__all__ = ("Page", "answering", "permit")

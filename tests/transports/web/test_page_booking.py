@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 from selenium import webdriver
@@ -22,22 +21,6 @@ ANSWERS = {
     "how long": "df_half_an_hour",
 }
 
-# A microphone that is silent until the test speaks into it.
-STAND = """
-let stand = null;
-navigator.mediaDevices.getUserMedia = async () => {
-  stand ??= voiceloop.sound.context.createMediaStreamDestination();
-  return stand.stream;
-};
-window.speak = async (wav) => {
-  const bytes = Uint8Array.from(atob(wav), (letter) => letter.charCodeAt(0));
-  const source = voiceloop.sound.context.createBufferSource();
-  source.buffer = await voiceloop.sound.context.decodeAudioData(bytes.buffer);
-  source.connect(stand);
-  source.start();
-};
-"""
-
 
 def test_a_room_is_booked_by_voice(quiet_browser: webdriver.Chrome, serve: Serve, clips: Path) -> None:
     rules = Rules.demo()
@@ -47,7 +30,7 @@ def test_a_room_is_booked_by_voice(quiet_browser: webdriver.Chrome, serve: Serve
         endpointing=Endpointing(),
     )
     page = Page(quiet_browser, server.url)
-    page.run(STAND)
+    page.speaks_into_microphone()
     page.run("document.getElementById('greet').click()")
     page.connect()
     page.wait(lambda: page.run("return voiceloop.recording"), "the microphone")
@@ -58,7 +41,7 @@ def test_a_room_is_booked_by_voice(quiet_browser: webdriver.Chrome, serve: Serve
     clip = "df_book_a_room"
     for _ in range(16):
         before = len(replies())
-        page.run("speak(arguments[0])", base64.b64encode((clips / f"{clip}.wav").read_bytes()).decode())
+        page.speak(clips / f"{clip}.wav")
         page.wait(lambda count=before: len(replies()) > count, f"an answer to {clip}")
         said = replies()[-1].said.lower()
         if "shall i book" in said:

@@ -14,7 +14,7 @@ from voiceloop.events import SettingApplied
 from voiceloop.memory import InProcessMemory
 from voiceloop.testing.scripted import Fail, ScriptedReasoner, ScriptedRecognizer, ScriptedSynthesizer
 
-from .conftest import OpenBrowser, Page, Serve, answering
+from .conftest import Page, Serve, answering, permit
 from .page_server import PageServer
 
 
@@ -232,14 +232,18 @@ def test_choices_are_kept_in_this_browser(page: Page, server: PageServer) -> Non
     assert server.starts[-1].persona == "pirate"
 
 
-def test_a_refused_microphone_is_explained_and_writing_goes_on(open_browser: OpenBrowser, serve: Serve) -> None:
-    with open_browser(None) as browser:
-        page = Page(browser, serve(answering("This is answer {}.")).url)
+def test_a_refused_microphone_is_explained_and_writing_goes_on(page: Page) -> None:
+    permit(page.browser, "denied")
+    try:
         page.connect()
         page.wait(lambda: "The microphone was refused" in page.text("#banner"), "the message")
         assert page.browser.find_element(By.ID, "banner").get_attribute("role") == "alert"
         page.type("I write, then")
         _answered(page, 2)
+    finally:
+        permit(page.browser, "granted")
+    page.click("#record")
+    page.wait(lambda: page.run("return voiceloop.recording"), "the microphone, after all")
 
 
 @pytest.mark.parametrize("width", [360, 1280])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from selenium import webdriver
@@ -58,36 +60,36 @@ def test_a_spoken_turn_is_heard_answered_and_played_to_the_last_sample(
 
 
 def test_a_barge_in_flushes_the_player_and_cuts_what_is_kept_at_the_last_word_heard(
-    open_browser: OpenBrowser, serve: Serve, microphone: MakeMicrophone
+    quiet_browser: webdriver.Chrome, serve: Serve, clips: Path
 ) -> None:
     reasoner = ScriptedReasoner([LONG, "As you wish."], 0.05)
     server = serve(lambda: Cascade(ScriptedRecognizer(["stop it please"]), reasoner, EspeakSynthesizer("en-us")))
-    with open_browser(microphone(5.0, "ps_goforward")) as browser:
-        page = Page(browser, server.url)
-        page.run("document.getElementById('greet').click()")
-        page.connect()
-        page.type("When does it open?")
-        page.wait(lambda: any(s["turn"] == 2 for s in page.log("playing")), "the second reply")
+    page = Page(quiet_browser, server.url)
+    page.speaks_into_microphone()
+    page.run("document.getElementById('greet').click()")
+    page.connect()
+    page.type("When does it open?")
+    page.wait(lambda: page.run("return (voiceloop.player.head.at()?.ms ?? 0) > 1500"), "some of the reply")
+    page.speak(clips / "ps_goforward.wav")
+    page.wait(lambda: any(s["turn"] == 2 for s in page.log("playing")), "the second reply")
 
-        flushed = page.segments(1)[-1]
-        assert flushed["why"] == "flushed"
-        assert page.log("Interrupted")[0]["turn"] == 1
-        # Nothing of the dead turn is played after the flush, though more of it was here.
-        later = page.run(
-            "return voiceloop.player.head.segments.filter((s) => s.frame > arguments[0])", flushed["frame"]
-        )
-        assert {segment["turn"] for segment in later} == {2}
-        assert page.run("return voiceloop.player.head.reached(1)") * 24 == pytest.approx(flushed["sample"], abs=1)
-        # The session keeps what the player says was heard, to the word.
-        ended = next(event for event in server.events if isinstance(event, TurnEnded) and event.turn == 1)
-        assert (ended.reason, ended.heard.basis) == ("interrupted", "measured")
-        assert ended.heard.ms == pytest.approx(flushed["sample"] / 24, abs=0.1)
-        assert LONG.startswith(ended.heard.text)
-        assert 0 < len(ended.heard.text) < len(LONG)
-        entry = next(entry for entry in page.entries() if entry["role"] == "assistant")
-        assert entry["text"] == LONG
-        assert entry["struck"] == LONG[len(ended.heard.text) :]
-        assert any(isinstance(event, Interrupted) for event in server.events)
+    flushed = page.segments(1)[-1]
+    assert flushed["why"] == "flushed"
+    assert page.log("Interrupted")[0]["turn"] == 1
+    # Nothing of the dead turn is played after the flush, though more of it was here.
+    later = page.run("return voiceloop.player.head.segments.filter((s) => s.frame > arguments[0])", flushed["frame"])
+    assert {segment["turn"] for segment in later} == {2}
+    assert page.run("return voiceloop.player.head.reached(1)") * 24 == pytest.approx(flushed["sample"], abs=1)
+    # The session keeps what the player says was heard, to the word.
+    ended = next(event for event in server.events if isinstance(event, TurnEnded) and event.turn == 1)
+    assert (ended.reason, ended.heard.basis) == ("interrupted", "measured")
+    assert ended.heard.ms == pytest.approx(flushed["sample"] / 24, abs=0.1)
+    assert LONG.startswith(ended.heard.text)
+    assert 0 < len(ended.heard.text) < len(LONG)
+    entry = next(entry for entry in page.entries() if entry["role"] == "assistant")
+    assert entry["text"] == LONG
+    assert entry["struck"] == LONG[len(ended.heard.text) :]
+    assert any(isinstance(event, Interrupted) for event in server.events)
 
 
 def test_lips_keep_to_the_sound(quiet_browser: webdriver.Chrome, serve: Serve) -> None:
