@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceloop import clock
-from voiceloop.aws.polly.gate import Gate
-from voiceloop.aws.polly.limiter import QUOTAS, Limiter, Quota, Urgency
+from voiceloop.aws.polly.gate import LISTENED, UNHEARD, Gate
+from voiceloop.aws.polly.limiter import QUOTAS, Crowded, Limiter, Quota, Urgency
 from voiceloop.errors import BadInput, ProviderUnavailable
 from voiceloop.testing import virtual_time
 
@@ -34,7 +34,7 @@ def run(quota: Quota, asked: Sequence[tuple[float, Urgency, float, float | None]
         async def request(number: int, at: float, urgency: Urgency, lasts: float, patience: float | None) -> None:
             await anyio.sleep(at)
             with anyio.move_on_after(patience if patience is not None else math.inf):
-                async with gate.passing(urgency):
+                async with gate.passing(urgency, UNHEARD):
                     began = clock.now()
                     try:
                         await anyio.sleep(lasts)
@@ -44,7 +44,7 @@ def run(quota: Quota, asked: Sequence[tuple[float, Urgency, float, float | None]
         async with anyio.create_task_group() as group:
             for number, one in enumerate(asked):
                 group.start_soon(request, number, *one)
-        async with gate.passing(Urgency.MARKS):
+        async with gate.passing(Urgency.MARKS, UNHEARD):
             pass  # nothing is left in the queue, and no place is lost
 
     virtual_time.run(main)
@@ -109,3 +109,16 @@ def test_the_queue_has_an_end() -> None:
         limiter.ask(Urgency.MARKS)
     with pytest.raises(ProviderUnavailable, match="1000 requests are waiting"):
         limiter.ask(Urgency.FIRST)
+
+
+@pytest.mark.virtual_time
+async def test_a_turn_is_waited_for_no_longer_than_somebody_listens() -> None:
+    gate, began = Gate(Limiter(Quota(0.1, 1, 1))), clock.now()
+    async with gate.passing(Urgency.FIRST, LISTENED):
+        with pytest.raises(Crowded, match=r"no turn within 8 s for a quota of 0.1 a second, 1 at once") as caught:
+            async with gate.passing(Urgency.AUDIO, LISTENED):
+                pass
+        assert "Service Quotas" in caught.value.hint
+        assert clock.now() - began == pytest.approx(LISTENED)
+    async with gate.passing(Urgency.MARKS, LISTENED):  # who gave up is not in the queue
+        assert clock.now() - began == pytest.approx(10, abs=0.1)

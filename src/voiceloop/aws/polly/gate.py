@@ -13,6 +13,12 @@ from voiceloop.aws.polly.limiter import QUOTAS, Limiter, Quota, Urgency
 from voiceloop.aws.shelf import shelved
 from voiceloop.interfaces import Resources
 
+LISTENED = 8.0
+"""Seconds that speech which somebody listens to may wait for its turn: told before a listener gives up."""
+
+UNHEARD = 300.0
+"""Seconds that anything else may wait: the longest queue moves on in half of that."""
+
 
 class Gate:
     """Lets requests through, one engine's at the pace of its quota."""
@@ -22,13 +28,15 @@ class Gate:
         self._changed = anyio.Event()
 
     @asynccontextmanager
-    async def passing(self, urgency: Urgency) -> AsyncIterator[None]:
-        """Wait for a turn, and hold a place while inside."""
-        ticket = self._limiter.ask(urgency)
+    async def passing(self, urgency: Urgency, patience: float) -> AsyncIterator[None]:
+        """Wait for a turn, and hold a place while inside. Raises Crowded when none came in so many seconds."""
+        ticket, due = self._limiter.ask(urgency), clock.now() + patience
         try:
             while not self._limiter.take(ticket, clock.now()):
+                if clock.now() >= due:
+                    raise self._limiter.crowded(f"no turn within {patience:g} s")
                 changed = self._changed
-                with anyio.move_on_after(self._limiter.wait(ticket, clock.now())):
+                with anyio.move_on_after(min(self._limiter.wait(ticket, clock.now()), due - clock.now())):
                     await changed.wait()
         except BaseException:
             self._limiter.leave(ticket)

@@ -48,6 +48,10 @@ QUOTAS: Mapping[str, Quota] = {
 _LONGEST_QUEUE = 1000
 
 
+class Crowded(ProviderUnavailable):
+    """Too many want something at once."""
+
+
 @define(eq=False)
 class Limiter:
     """Admits requests within ``quota``: of those that wait, the most urgent first, then the one that came first.
@@ -74,16 +78,21 @@ class Limiter:
     def ask(self, urgency: Urgency) -> tuple[Urgency, int]:
         """Stand in the queue. Raises ProviderUnavailable when that is a thousand requests long."""
         if len(self._queue) >= _LONGEST_QUEUE:
-            raise ProviderUnavailable(
-                f"{_LONGEST_QUEUE} requests are waiting for a quota of {self.quota.per_second:g} a second",
-                provider="Amazon Polly",
-                retryable=True,
-                hint="Raise the quota in the Service Quotas console, or speak in fewer sessions at once.",
-            )
+            raise self.crowded(f"{_LONGEST_QUEUE} requests are waiting")
         self._count += 1
         ticket = (urgency, self._count)
         heapq.heappush(self._queue, ticket)
         return ticket
+
+    def crowded(self, words: str) -> Crowded:
+        """The error of who cannot be served in time."""
+        return Crowded(
+            f"{words} for a quota of {self.quota.per_second:g} a second, {self.quota.places} at once",
+            provider="Amazon Polly",
+            doing="waiting for a turn",
+            retryable=True,
+            hint="Raise the quota in the Service Quotas console, or speak in fewer sessions at once.",
+        )
 
     def take(self, ticket: tuple[Urgency, int], now: float) -> bool:
         """Admit ``ticket`` if it is the next and the quota allows it."""

@@ -13,7 +13,7 @@ from attrs import Attribute, field, frozen
 from voiceloop.audio import MULAW_8K, AudioFormat
 from voiceloop.aws.account import Access, Account, is_account
 from voiceloop.aws.arguments import of_kind, texts
-from voiceloop.aws.polly.gate import gate
+from voiceloop.aws.polly.gate import UNHEARD, gate
 from voiceloop.aws.polly.limiter import Quota
 from voiceloop.aws.polly.speech import Asker, Outlet, Speaking
 from voiceloop.aws.polly.text import scripts
@@ -186,10 +186,10 @@ class Polly(Synthesizer):
         return await record(self, text, format, sample_rate, ssml, texts(marks), pool)
 
     async def asker(self, resources: Resources) -> Asker:
-        """What makes requests for this voice. Raises as :meth:`speak` does."""
+        """What makes requests for this voice, for recordings. Raises as :meth:`speak` does."""
         access, voice = await self._ready(SpeakConfig(resources))
         passing = await gate(resources, self.account, access.region, self.engine, self.quota)
-        return Asker(await access.client("polly"), passing, self._parameters(voice))
+        return Asker(await access.client("polly"), passing, self._parameters(voice), UNHEARD)
 
     async def _ready(self, config: SpeakConfig) -> tuple[Access, str]:
         access = await self.account.access(config.resources)

@@ -15,8 +15,8 @@ from voiceloop import clock
 from voiceloop.audio import AudioFormat
 from voiceloop.aws.faults import fault_of, translated
 from voiceloop.aws.outbox import Outbox
-from voiceloop.aws.polly.gate import Gate
-from voiceloop.aws.polly.limiter import Urgency
+from voiceloop.aws.polly.gate import LISTENED, Gate
+from voiceloop.aws.polly.limiter import Crowded, Urgency
 from voiceloop.aws.polly.marks import NO_MORE, Marks
 from voiceloop.aws.polly.text import Script
 from voiceloop.errors import ProviderError, ProviderMisbehaved, SpeechBroke, VoiceloopError
@@ -84,11 +84,13 @@ class Outlet(Outbox[Speech]):
 
 @frozen
 class Asker:
-    """Makes requests of SynthesizeSpeech with the parameters that all requests for a voice share."""
+    """Makes requests of SynthesizeSpeech with the parameters that all requests for a voice share. ``patience``: how
+    many seconds each may wait for its turn."""
 
     client: Any = field(repr=False)
     gate: Gate = field(repr=False)
     parameters: Mapping[str, Any]
+    patience: float = LISTENED
 
     async def answer(
         self, script: Script, urgency: Urgency, billed: Callable[[int], None], **more: Any
@@ -104,7 +106,7 @@ class Asker:
         for attempt in count(1):
             known = given
             try:
-                async with self.gate.passing(urgency), aclosing(self._once(request, billed)) as chunks:
+                async with self.gate.passing(urgency, self.patience), aclosing(self._once(request, billed)) as chunks:
                     async for chunk in chunks:
                         news = chunk[known:]
                         known -= min(known, len(chunk))
@@ -117,7 +119,8 @@ class Asker:
                 if fault is not None and fault.code.startswith("Throttling"):
                     self.gate.refused()
                 delay = _BACKOFF.delay(attempt, clock.random())
-                if not error.retryable or delay is None or (given and not repeats):
+                waited = isinstance(error, Crowded)  # long enough
+                if waited or not error.retryable or delay is None or (given and not repeats):
                     if given:
                         raise broke(error) from error
                     raise

@@ -18,8 +18,8 @@ from attrs import define, field
 from voiceloop import clock
 from voiceloop.audio import AudioFormat
 from voiceloop.aws.account import Access
-from voiceloop.aws.polly.gate import Gate
-from voiceloop.aws.polly.limiter import Urgency
+from voiceloop.aws.polly.gate import LISTENED, Gate
+from voiceloop.aws.polly.limiter import Crowded, Urgency
 from voiceloop.aws.polly.marks import NO_MORE
 from voiceloop.aws.polly.speech import PROVIDER, SERVICE, Outlet, Whole, broke
 from voiceloop.aws.polly.text import scripts
@@ -69,7 +69,7 @@ class Streaming:
             connection = _Connection(self.outlet, Whole(self.format), self.rate, again)
             try:
                 async with (
-                    self.gate.passing(Urgency.FIRST),
+                    self.gate.passing(Urgency.FIRST, LISTENED),
                     self.access.stream(self._request(), Deadlines(idle=None)) as wire,
                 ):
                     more = await connection.run(wire, take)
@@ -79,7 +79,7 @@ class Streaming:
                 delay = _BACKOFF.delay(attempt, clock.random())
                 if connection.heard:
                     raise broke(error) from error
-                if not error.retryable or delay is None:
+                if isinstance(error, Crowded) or not error.retryable or delay is None:
                     raise
                 again = connection.sent
                 await anyio.sleep(delay)
