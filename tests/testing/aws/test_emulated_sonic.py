@@ -20,8 +20,8 @@ from voiceloop.testing.scripted import silence, tone
 
 HEARD = ["book a room please", "no wait tomorrow"]
 REPLIES = ["Well, that is fine and I shall book it for you at once. For how many people?", "Tomorrow then. Done."]
-APART = tone(900) + silence(12_000) + tone(900) + silence(20_000)
-INTO_THE_REPLY = tone(900) + silence(2500) + tone(1200) + silence(20_000)
+APART = tone(900) + silence(12_000) + tone(900) + silence(8000)
+INTO_THE_REPLY = tone(900) + silence(2500) + tone(1200) + silence(8000)
 CHUNK = 3200  # bytes: 100 ms
 KINDS = (
     *("throttle", "access_denied", "expired_token", "instability", "unavailable"),
