@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 
 import voiceloop as vl
@@ -207,3 +208,14 @@ async def test_a_paused_taker_loses_nothing() -> None:
         await collect(running, log)
     assert the(log, vl.TurnEnded).heard.text == (LONG * 4)
     assert check_log(log) == []
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(vl.Limits)])
+async def test_no_limit_is_a_limit_too(name: str) -> None:
+    log: list[vl.Event] = []
+    async with session(cascade([], ["Good."]), limits=vl.Limits(**{name: float("inf")})) as running:
+        await running.send_audio(bytes(640))
+        await running.send_text("Hi")
+        await running.end_input()
+        await collect(running, log)
+    assert the(log, vl.TurnEnded).heard.text == "Good."

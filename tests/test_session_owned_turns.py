@@ -218,6 +218,23 @@ async def test_a_reply_that_follows_by_itself_waits_until_the_one_before_was_pla
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize(("limit", "fails"), [(6.0, True), (float("inf"), False)])
+async def test_a_reply_that_waits_is_bounded(limit: float, fails: bool) -> None:
+    audio = ReplyAudio(0, tone(500, vl.PCM16_24K))
+    opening = [(3.0, ReplyStarted(0)), ReplyTextDelta(0, "Rain. "), *[audio] * 14, ReplyEnded(0)]
+    talking = talk(
+        model([LONG], opening=opening),
+        [Speak(800), Until(vl.TurnEnded), Until(vl.TurnEnded)],
+        limits=vl.Limits(reply_audio=limit),
+    )
+    if fails:
+        with pytest.raises(vl.ProviderMisbehaved, match="went on making replies"):
+            await talking
+    else:
+        assert [event.reason for event in of(await talking, vl.TurnEnded)] == ["completed", "completed"]
+
+
+@pytest.mark.virtual_time
 async def test_a_reply_that_waits_is_cut_with_the_one_before() -> None:
     opening = [(3.0, ReplyStarted(0)), ReplyTextDelta(0, "Rain. "), ReplyEnded(0), (1.0, ModelCut(0))]
     log = await talk(

@@ -66,6 +66,7 @@ class Conductor(Ears):
         self.tools = ToolRunner(self.lanes, conversation, session=session, send=send, done=lambda: self.course.look())
         self.intake = Intake(
             plan.model,
+            plan.voice,
             self.listener,
             self.speaker,
             self.lanes,

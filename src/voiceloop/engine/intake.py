@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from voiceloop.audio import AudioFormat
 from voiceloop.engine.lanes import Lanes
 from voiceloop.engine.listener import Listener
-from voiceloop.engine.speaker import Speaker
+from voiceloop.engine.speaker import Speaker, Voice
 from voiceloop.engine.toolrunner import ToolRunner
 from voiceloop.engine.turn import Turn
 from voiceloop.errors import ProviderMisbehaved
@@ -42,8 +43,35 @@ _REPLIES = 4
 """How many of the newest replies are known by their numbers."""
 
 
+class _Early:
+    """What came of a turn before it began, in order: at most ``most_ms`` of audio."""
+
+    def __init__(self, model: str, format: AudioFormat, most_ms: float) -> None:
+        self._model = model
+        self._format = format
+        self._most_ms = most_ms
+        self._items: list[tuple[Turn, Callable[[Turn, Any], object], Any]] = []
+        self._ms = 0.0
+
+    def put(self, turn: Turn, handle: Callable[[Turn, Any], object], event: Any) -> None:
+        self._items.append((turn, handle, event))
+        if isinstance(event, ReplyAudio):
+            self._ms += self._format.ms(self._format.samples(event.pcm))
+            if self._ms > self._most_ms:
+                raise ProviderMisbehaved(
+                    "went on making replies while one was being played",
+                    provider=self._model,
+                    doing="replying",
+                    hint="A link that makes its own audio awaits LinkContext.room(); see also limits.reply_audio.",
+                )
+
+    def take(self) -> list[tuple[Turn, Callable[[Turn, Any], object], Any]]:
+        items, self._items, self._ms = self._items, [], 0.0
+        return items
+
+
 class Intake:
-    """Takes the link events of ``model``.
+    """Takes the link events of ``model``, made for ``voice``.
 
     ``unasked()`` gives a turn for a reply that the model started by itself: begun, or waiting until the one before
     was played; what comes of it meanwhile is kept until :meth:`catch_up`.
@@ -52,6 +80,7 @@ class Intake:
     def __init__(
         self,
         model: str,
+        voice: Voice,
         listener: Listener,
         speaker: Speaker,
         lanes: Lanes,
@@ -70,7 +99,7 @@ class Intake:
         self._unasked = unasked
         self._renewed = renewed
         self._turns: dict[int, Turn] = {}  # by reply, the newest few
-        self._early: list[tuple[Turn, Callable[[Turn, Any], object], Any]] = []
+        self._early = _Early(model, voice.source, voice.limits.reply_audio * 1000)
         self._held: list[ModelToolCall] = []
         self._handlers = self._table()
 
@@ -93,12 +122,11 @@ class Intake:
 
     def catch_up(self) -> None:
         """A turn that waited has begun: what came of it before belongs to it."""
-        early, self._early = self._early, []
-        for turn, handle, event in early:
+        for turn, handle, event in self._early.take():
             if turn is self._speaker.current:
                 handle(turn, event)
             elif self._speaker.waits(turn):
-                self._early.append((turn, handle, event))
+                self._early.put(turn, handle, event)
 
     def forget(self) -> None:
         """A prepared reply is void, its tool calls with it."""
@@ -137,7 +165,7 @@ class Intake:
             if turn is self._speaker.current:
                 handle(turn, event)
             elif self._speaker.waits(turn):
-                self._early.append((turn, handle, event))
+                self._early.put(turn, handle, event)
 
         return guarded
 

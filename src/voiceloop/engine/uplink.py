@@ -24,8 +24,8 @@ _PATIENCE = 20.0
 
 _CHANGING = "changing settings"
 
-_PIECE_MS = 1000.0
-"""The longest piece of audio: one that takes audio at the pace of speech needs as long for it as it lasts."""
+_PIECE = 1.0
+"""The longest piece of audio, in seconds: a model that takes audio at the pace of speech needs as long for it."""
 
 
 @define(eq=False)
@@ -76,7 +76,7 @@ class Way:
 class _Backlog:
     """What waits to be passed on, in order. ``full``: more than ``most`` bytes of audio, since ``full_since``."""
 
-    def __init__(self, most: int, piece: int) -> None:
+    def __init__(self, *, most: float, piece: int) -> None:
         self._items: deque[bytes | Command | Ask] = deque()
         self._most = most
         self._piece = piece
@@ -126,8 +126,8 @@ class Uplink:
         self._heard = heard
         self._overdue = overdue
         self._convert = None if way.source == way.target else converter(way.source, way.target)
-        lengths = (way.limits.input_buffer * 1000, _PIECE_MS)
-        self._backlog = _Backlog(*(way.target.bytes_of(way.target.samples_in(ms)) for ms in lengths))
+        second = way.target.bytes_of(way.target.rate)
+        self._backlog = _Backlog(most=way.limits.input_buffer * second, piece=round(_PIECE * second))
         self._samples = 0
         self._passing_since: float | None = None
         self._closed = False
