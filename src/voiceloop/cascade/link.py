@@ -13,6 +13,7 @@ from voiceloop.cascade.deadlines import Deadlines
 from voiceloop.cascade.making import Making
 from voiceloop.cascade.reply import GREETING, Reply
 from voiceloop.cascade.voice import load
+from voiceloop.cascade.warmup import WarmUp
 from voiceloop.engine.blame import blame
 from voiceloop.errors import ProviderUnavailable, SettingRefused, SpeechBroke, VoiceloopError
 from voiceloop.interfaces import (
@@ -25,7 +26,6 @@ from voiceloop.interfaces import (
     Link,
     LinkContext,
     LinkEvent,
-    LinkNotice,
     ListenConfig,
     Listening,
     ModelUsage,
@@ -59,7 +59,7 @@ async def open_link(
             listening = await stack.enter_async_context(opening)
         children = await stack.enter_async_context(anyio.create_task_group())
         link = CascadeLink(recognizer, reasoner, synthesizer, deadlines, context, listening, children)
-        await link.start()
+        await link.start(children)
         try:
             yield link
         finally:
@@ -86,20 +86,25 @@ class CascadeLink(Link):
         self._deadlines = deadlines
         self._context = context
         self._listening = listening
-        self._children = children
-        self._taking_audio = blame(recognizer.name, "taking audio")
         self._out: Box[LinkEvent] = Box()
+        self._warm_up = WarmUp(
+            (reasoner, synthesizer),
+            context.resources,
+            children,
+            within=deadlines.first_token,
+            tell=self._out.add,
+        )
+        self._taking_audio = blame(recognizer.name, "taking audio")
         self._making = Making(self._out, children, fatal=lambda error: not isinstance(error, SpeechBroke))
         self._reply: Reply | None = None
         self._expected: Expectation | None = None
         self._expects = False
-        self._preparing = False
 
-    async def start(self) -> None:
+    async def start(self, children: TaskGroup) -> None:
         """Listen."""
         await self._expect()
-        self._children.start_soon(self._listen, name="recognizer reader")
-        self._prepare()
+        children.start_soon(self._listen, name="recognizer reader")
+        self._warm_up.begin()
 
     def close(self) -> None:
         """End the iteration over its events."""
@@ -132,7 +137,7 @@ class CascadeLink(Link):
         """See :meth:`Link.send`."""
         match command:
             case Attend():
-                self._prepare()
+                self._warm_up.begin()
             case Pause():
                 await self._flush(end_of_turn=False)
             case EndOfTurn(turn=turn, final=final):
@@ -201,28 +206,6 @@ class CascadeLink(Link):
             name, doing = self._recognizer.name, "taking an expectation"
             with blame(name, doing), Patience(_TAKES, _TAKES, provider=name, doing=doing):
                 await self._listening.expect(expected)
-
-    def _prepare(self) -> None:
-        """Open what the next reply will need, beside everything else; once at a time."""
-        if not self._preparing:
-            self._preparing = True
-            self._children.start_soon(self._warm_up, name="preparing providers")
-
-    async def _warm_up(self) -> None:
-        try:
-            with anyio.move_on_after(self._deadlines.first_token):
-                async with anyio.create_task_group() as both:
-                    both.start_soon(self._warm, self._reasoner)
-                    both.start_soon(self._warm, self._synthesizer)
-        finally:
-            self._preparing = False
-
-    async def _warm(self, provider: Reasoner | Synthesizer) -> None:
-        try:
-            with blame(provider.name, "preparing"):
-                await provider.prepare(self._context.resources)
-        except VoiceloopError as failure:
-            self._out.add(LinkNotice(code="prepare-failed", text=str(failure)))
 
     def _begin(self, turn: int, make: Callable[[Reply], Awaitable[None]]) -> None:
         reply = Reply(turn, self._reasoner, self._synthesizer, self._deadlines, self._context, self._out)
