@@ -282,3 +282,10 @@ async def test_a_late_result_is_told_when_it_comes() -> None:
     talk.messages.append(Message("assistant", (TextPart(first),)))
     talk.messages.append(Message("user", (TextPart('(The tool time_now {"a":1} answered: 2:05 pm)'),)))
     assert await talk.reply() == "It is 2:05 pm."
+
+
+async def test_of_two_questions_in_one_text_the_last_is_answered() -> None:
+    talk = Talk(Rules.demo())
+    reply = await talk.say("What is twelve times seven? How old is the Brooklyn Bridge?")
+    assert [name for name, _ in talk.calls] == ["landmark_age"]
+    assert "Brooklyn Bridge" in reply

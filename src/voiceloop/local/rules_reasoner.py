@@ -147,6 +147,8 @@ class _Folds:
         """Several texts are one utterance if that makes sense, else one after the other, unanswered so far."""
         sure = min((part.confidence for part in texts if part.confidence is not None), default=None)
         together = " ".join(part.text for part in texts)
+        if not self._dialogue.makes_sense(state, together):
+            texts = [evolve(part, text=text) for part in texts for text in _SENTENCE_END.split(part.text)]
         if len(texts) == 1 or self._dialogue.makes_sense(state, together):
             return self._dialogue.hear(state, together, sure)
         step: Step = state, Say("")
@@ -159,6 +161,7 @@ class _Folds:
         return Expectation(self._dialogue.grammar(state))
 
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _LATE = re.compile(r"\(The tool ([\w-]+)(?: \{.*?\})? (answered|failed): (.*?)\)(?=\s|$)", re.DOTALL)
 
 
