@@ -32,6 +32,7 @@ OFFER = {
             "voices": [{"id": "en-us", "label": "American"}, {"id": "en-gb", "label": "British"}],
         },
         {"id": "far", "label": "Far away", "about": "Not to be had.", "keys": "none"},
+        {"id": "keyed", "label": "With keys", "about": "Needs keys.", "keys": "required"},
     ],
     "personas": [
         {"id": "assistant", "label": "Assistant", "instructions": "You help."},

@@ -219,6 +219,32 @@ def test_keys_go_to_the_server_for_one_session_and_nowhere_else(page: Page, serv
     assert "AKID" not in kept + shown
 
 
+def test_a_provider_that_needs_keys_begins_when_they_are_given(page: Page, server: PageServer) -> None:
+    page.connect()
+    page.choose("stack", "keyed")
+    assert page.shown("stack") == "This machine"
+    assert page.text("#keys-needed") == "With keys needs keys of yours. Give them here, and it begins."
+    assert page.run("return document.activeElement.id") == "access-key"
+    webdriver.ActionChains(page.browser).send_keys("AKIDEXAMPLE", Keys.TAB, "secret", Keys.ENTER).perform()
+    page.wait(lambda: len(server.starts) == 2 and page.text("#status") == "Connected", "the other provider")
+    assert (server.starts[1].stack, server.starts[1].conversation) == ("keyed", page.log("ready")[0]["conversation"])
+    assert server.starts[1].keys is not None
+    assert page.shown("stack") == "With keys"
+    assert page.run("return document.getElementById('keys-needed').hidden")
+
+
+def test_choices_that_are_not_offered_any_more_are_forgotten(page: Page, server: PageServer) -> None:
+    page.run(
+        "localStorage.setItem('voiceloop.settings', JSON.stringify("
+        "{stack: 'gone', persona: 'gone', voices: {local: 'gone'}, mode: 'chat+voice'}))"
+    )
+    page.browser.refresh()
+    page.loaded()
+    page.connect()
+    start = server.starts[-1]
+    assert (start.stack, start.persona, start.voice) == ("local", "assistant", None)
+
+
 def test_choices_are_kept_in_this_browser(page: Page, server: PageServer) -> None:
     page.choose("persona", "pirate")
     page.choose("latency", "180")

@@ -74,7 +74,7 @@ function show(talk) {
   at("talk").classList.toggle("held", talk.held);
   at("talk").textContent = talk.held ? "Listening: let go to send" : HOLD;
   at("words").disabled = at("send").disabled = !connected || !writes;
-  at("words").placeholder = !writes ? "Voice only: choose another mode to write" : connected ? "Write to the assistant" : "Connect to write";
+  at("words").placeholder = !writes ? "Voice only: choose another mode to write" : connected ? "Write here" : "Connect to write";
 }
 
 /** The caption under the face; `doing` as in Conversation. */

@@ -10,7 +10,7 @@ export class Transcript {
     this.entries = []; // {role, text, kept, element, ...}, in order; kept: what the server has of it
     this.turns = new Map();
     this.utterances = new Map();
-    this.began = performance.now();
+    this.began = null; // when the first connection stood, ms
     this.pinned = true;
     this.watchScrolling();
   }
@@ -22,6 +22,7 @@ export class Transcript {
   resume(history, resumed) {
     this.turns.clear();
     this.utterances.clear();
+    this.began ??= performance.now();
     if (!resumed) this.part();
     const told = history.filter(({ text }) => text);
     const missing = told.slice(this.entries.filter((entry) => entry.kept).length);
