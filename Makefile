@@ -33,7 +33,7 @@ check: $(VENV)/.lint ## style, types, import order, and the README's commands
 docs: $(VENV)/.docs ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "docs: site/index.html"
 
-bench: $(VENV)/.test ## run the benchmarks, twelve minutes; ARGS go to them, such as "--quick sessions"
+bench: $(VENV)/.test ## run the benchmarks, fourteen minutes; ARGS go to them, such as "--quick sessions"
 	@cd tests/benchmarks && "$(abspath $(PY))" run.py $(ARGS)
 
 soak: $(VENV)/.test ## hold a call on Nova Sonic over real sockets; ARGS: for how many minutes, 5 unless told

@@ -19,7 +19,7 @@ _MOST_MS = 50.0
 
 def measure(quick: bool) -> list[Figure]:
     """All figures; ``quick`` measures for less time, and fewer numbers of sessions."""
-    sizes, seconds = ((10, _CALLS), 8) if quick else ((10, 50, _CALLS, 200), 15)
+    sizes, seconds = ((10, _CALLS), 8) if quick else ((10, 50, _CALLS), 12)
     runs = {(kind, size): _run(kind, size, seconds) for size in sizes for kind in KINDS}
     figures = []
     for size in sizes:
