@@ -1,7 +1,7 @@
 """Stacks to begin with: what an assistant runs on, by name, with what the environment says.
 
-``local()`` needs the extra ``local`` and nothing else; ``aws()`` and ``nova()`` an AWS account; ``emulated()`` runs
-both on this machine, without one.
+``local()`` needs the extra ``local`` and nothing else; ``server()`` a model server beside it; ``aws()`` and
+``nova()`` an AWS account; ``emulated()`` runs both on this machine, without one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from attrs import evolve, frozen
 
 from voiceloop import clock
-from voiceloop.cascade import Cascade
+from voiceloop.cascade import Cascade, Deadlines
 from voiceloop.engine.pool import Pool
 from voiceloop.errors import BadInput, MissingExtra
 from voiceloop.interfaces import Link, LinkContext, ModelCapabilities, SpeechModel
@@ -147,6 +147,52 @@ _LOCAL_VOICES = (
     Voice("de", "German"),
     Voice("es", "Spanish"),
 )
+
+# ---------------------------------------------------------------- on a model server
+
+
+def server(*, url: str | None = None, model: str | None = None, environ: Mapping[str, str] = os.environ) -> Stack:
+    """A language model on a server that speaks as OpenAI does; pocketsphinx hears, espeak-ng speaks.
+
+    ``url``: by default ``OPENAI_BASE_URL`` of ``environ``; without it OpenAI's own where ``OPENAI_API_KEY`` is set,
+    else Ollama's on this machine. ``model``: by default ``OPENAI_MODEL``, then the first that the server has. Raises
+    BadInput, and MissingExtra when the extra ``local`` is not installed.
+    """
+    try:
+        from voiceloop.local.espeak import EspeakSynthesizer
+        from voiceloop.local.recognizer import PocketSphinx
+    except ImportError as error:
+        raise MissingExtra(f"the server stack needs {error.name}", hint="pip install 'voiceloop[demo]'") from error
+    from voiceloop.openai import ChatCompletions
+    from voiceloop.openai.probe import USUAL
+    from voiceloop.openai.reasoner import CLOUD
+
+    read = _Environment(environ)
+    url = url or read.text("OPENAI_BASE_URL") or (CLOUD if read.text("OPENAI_API_KEY") else USUAL[0])
+    model = model or read.text("OPENAI_MODEL")
+    if model is None and url == CLOUD:
+        raise BadInput("OPENAI_MODEL: OpenAI's own service has many models, name one", hint="Or set OPENAI_BASE_URL.")
+    thinks = ChatCompletions(model, base_url=url)
+    named = f"the model {thinks.model}" if thinks.model else "its first model"
+    return Stack(
+        name="server",
+        title="Local model server" if thinks.local else "Model server",
+        about=(
+            f"The assistant is a language model, {named} at {thinks.base_url}. It hears with pocketsphinx on this "
+            "machine, which gets about a fourth of the words of free speech wrong: speak plainly, or type. It speaks "
+            f"with espeak-ng ({ASSISTANT})."
+        ),
+        model=Cascade(
+            PocketSphinx(workers=1), thinks, EspeakSynthesizer(ASSISTANT), deadlines=Deadlines(first_token=_LOADING)
+        ),
+        voices=_LOCAL_VOICES,
+        voice=ASSISTANT,
+        free=thinks.local,
+    )
+
+
+# Seconds to the first word: twice the reasoner's own patience, since a server may have to load the model.
+_LOADING = 125.0
 
 # ---------------------------------------------------------------- on AWS
 
@@ -390,6 +436,7 @@ __all__ = (
     "emulated",
     "local",
     "nova",
+    "server",
     "usual",
     "with_keys_only",
 )

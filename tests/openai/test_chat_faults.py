@@ -22,8 +22,8 @@ from voiceloop.errors import (
 )
 from voiceloop.interfaces import ReasonerItem, ReasonerRequest, Stop, TextDelta
 from voiceloop.openai import ChatCompletions
+from voiceloop.openai.address import proxy_of
 from voiceloop.openai.faults import Refusal, error_of, nothing_there, unknown_model
-from voiceloop.openai.wire import proxy_of
 from voiceloop.rules.backoff import Backoff
 
 from .model_server import DONE, WAIT, ModelServer, chunk, refused, said

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -24,6 +24,7 @@ from voiceloop.errors import BadInput
 
 EXAMPLES = """examples:
   voiceloop serve                        talk to the offline assistant, in your browser
+  voiceloop serve --on server            ... to a language model of Ollama, llama.cpp, LM Studio or vLLM
   voiceloop serve --on nova              ... to Amazon Nova Sonic, in your own AWS account
   voiceloop serve --on aws --emulator    ... to Transcribe, Bedrock and Polly, emulated on this machine
   voiceloop serve --host 0.0.0.0 --make-cert certs   for phones on the local network, by https
@@ -41,9 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument(
         "--on",
-        choices=("local", "aws", "nova"),
-        help="what the assistant runs on (local; aws with --emulator; nova with USE_NOVA_SONIC=true)",
+        choices=("local", "server", "aws", "nova"),
+        help="what the assistant runs on (local; server with --llm; aws with --emulator; nova by USE_NOVA_SONIC)",
     )
+    parser.add_argument("--llm", metavar="URL", help="the model server (OPENAI_BASE_URL, else one on this machine)")
+    parser.add_argument("--llm-model", metavar="NAME", help="its model (OPENAI_MODEL, else the first that it has)")
     parser.add_argument("--emulator", action="store_true", help="AWS's services emulated here, no account needed")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="the port; 0: any that is free (8080)")
@@ -73,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
         if lacks := shortcoming(args.cert, names):
             hint = f"Delete {args.make_cert} to have one made anew, which devices have to trust anew."
             print(f"{args.cert} {lacks}: browsers will warn. {hint}", file=sys.stderr)
-    args.on = args.on or ("aws" if args.emulator else presets.usual())
-    if args.on != "local" and not args.emulator and (region := settle_region()):
+    args.on = args.on or ("aws" if args.emulator else "server" if args.llm else presets.usual())
+    if args.on in ("aws", "nova") and not args.emulator and (region := settle_region()):
         print(f"No AWS region is set: {region} is used. Set AWS_REGION for another.", file=sys.stderr)
     try:
         asyncio.run(_serve(args))
@@ -87,7 +90,8 @@ async def _serve(args: argparse.Namespace) -> None:
     from voiceloop.transports.web import LobbyLimits, create_app, serve
 
     secret = os.environ.get("VOICELOOP_SECRET") or None
-    async with stacks(args.on, emulator=args.emulator) as offered, anyio.create_task_group() as group:
+    server = await model_server(args.llm, args.llm_model, wanted=args.on == "server")
+    async with stacks(args.on, emulator=args.emulator, server=server) as offered, anyio.create_task_group() as group:
         app = create_app(
             offered,
             secret=secret,
@@ -97,7 +101,7 @@ async def _serve(args: argparse.Namespace) -> None:
         )
 
         def ready(url: str) -> None:
-            _tell(url, offered[0], args, secret)
+            _tell(url, offered, args, secret)
             if not args.no_open:
                 open_page = partial(anyio.to_thread.run_sync, webbrowser.open, url, abandon_on_cancel=True)
                 group.start_soon(open_page)
@@ -107,31 +111,53 @@ async def _serve(args: argparse.Namespace) -> None:
 
 
 @asynccontextmanager
-async def stacks(on: str, *, emulator: bool = False) -> AsyncIterator[tuple[presets.Stack, ...]]:
-    """What the page offers, what was asked for first.
+async def stacks(
+    on: str, *, emulator: bool = False, server: presets.Stack | None = None
+) -> AsyncIterator[tuple[presets.Stack, ...]]:
+    """What the page offers, what was asked for first; ``server`` is that of a model server, if there is one.
 
     On AWS only with ``on``, the emulator, or keys that the user brings: nobody talks on the server's account unless
     the server was told to.
     """
-    here = presets.local()
+    here = (presets.local(), *([server] if server is not None else ()))
     if emulator:
         async with presets.emulated("aws", "nova") as emulated:
-            yield _first(on, (here, *emulated))
-    elif on == "local":
-        yield here, *presets.with_keys_only((presets.aws(), presets.nova()))
+            yield _first(on, (*here, *emulated))
+    elif on in ("local", "server"):
+        yield _first(on, (*here, *presets.with_keys_only((presets.aws(), presets.nova()))))
     else:
-        yield _first(on, (presets.aws(), presets.nova(), here))
+        yield _first(on, (presets.aws(), presets.nova(), *here))
+
+
+async def model_server(url: str | None, model: str | None, *, wanted: bool) -> presets.Stack | None:
+    """What runs on a model server: that at ``url``, else one that answers on this machine, which is looked for.
+
+    ``wanted``: that of the environment goes before, and one that does not answer yet is better than none.
+    """
+    from voiceloop.openai import find_server
+
+    own = os.environ.get("OPENAI_BASE_URL")
+    if url is not None or (wanted and own):
+        return presets.server(url=url, model=model)
+    found = await find_server()
+    if found is not None:
+        # What is set for another server, such as the model of a cloud, says nothing of the one that was found.
+        return presets.server(url=found, model=model, environ=os.environ if own else {})
+    return presets.server(model=model) if wanted else None
 
 
 def _first(name: str, offered: tuple[presets.Stack, ...]) -> tuple[presets.Stack, ...]:
     return tuple(sorted(offered, key=lambda stack: stack.name != name))
 
 
-def _tell(url: str, stack: presets.Stack, args: argparse.Namespace, secret: str | None) -> None:
+def _tell(url: str, offered: Sequence[presets.Stack], args: argparse.Namespace, secret: str | None) -> None:
+    stack = offered[0]
     print(f"Talk at {url}  Ctrl-C stops.", flush=True)
     print(stack.about, flush=True)
-    if stack.name == "local":
-        print("To talk to a language model: voiceloop serve --on nova, or --on aws.", flush=True)
+    if stack.name == "local" and any(each.name == "server" for each in offered):
+        print("A model server answers on this machine: choose it on the page, or --on server.", flush=True)
+    elif stack.name == "local":
+        print("To talk to a language model: voiceloop serve --on server, --on nova, or --on aws.", flush=True)
     if not _is_loopback(args.host):
         port = url.rstrip("/").rpartition(":")[2]
         for address in addresses(args.host):

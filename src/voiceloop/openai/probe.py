@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from voiceloop.errors import ProviderError
+from voiceloop.openai.address import is_loopback
 
 USUAL = (
     "http://127.0.0.1:11434/v1",  # Ollama
@@ -22,18 +23,19 @@ USUAL = (
 async def find_server(
     *,
     environ: Mapping[str, str] = os.environ,
-    usual: Sequence[str] = USUAL,
+    usual: Sequence[str] | None = None,
     timeout: float = 0.5,
 ) -> str | None:
     """The base URL of a model server on this machine that lists a model within ``timeout`` seconds; None for none.
 
-    Asked is ``OPENAI_BASE_URL`` if it is on this machine, then the ``usual`` ones, all at once and without any key.
+    Asked is ``OPENAI_BASE_URL`` if it is on this machine, then the ``usual`` ones (by default :data:`USUAL`), all at
+    once and without any key.
     """
-    from voiceloop.openai.wire import is_loopback, opened
+    from voiceloop.openai.wire import opened
 
     own = environ.get("OPENAI_BASE_URL", "").strip().rstrip("/")
     urls = [own] if own and is_loopback(urlsplit(own).hostname or "") else []
-    urls += [url for url in usual if url not in urls]
+    urls += [url for url in (USUAL if usual is None else usual) if url not in urls]
     found: set[str] = set()
 
     async def ask(url: str) -> None:

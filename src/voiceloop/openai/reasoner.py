@@ -19,6 +19,7 @@ from voiceloop import clock
 from voiceloop.conversation import HistoryLimits, TextPart, ToolCallPart, ToolResultPart
 from voiceloop.errors import BadInput, ProviderError, ProviderUnavailable
 from voiceloop.interfaces import Reasoner, ReasonerCapabilities, ReasonerItem, ReasonerRequest, Resources
+from voiceloop.openai.address import is_loopback
 from voiceloop.openai.events import Reply
 from voiceloop.openai.faults import PROVIDER, Refusal, error_of, learnt, no_address, unknown_model
 from voiceloop.openai.request import build
@@ -129,6 +130,11 @@ class ChatCompletions(Reasoner):
                 hint="For a server on this machine set OPENAI_BASE_URL, or give base_url=.",
             )
         self._key()
+
+    @property
+    def local(self) -> bool:
+        """Whether the server is on this machine."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @asynccontextmanager
     async def reply(self, request: ReasonerRequest) -> AsyncIterator[AsyncIterator[ReasonerItem]]:

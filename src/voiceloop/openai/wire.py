@@ -7,10 +7,8 @@ import ssl
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import anyio
@@ -19,6 +17,7 @@ from attrs import define, field
 from voiceloop import clock
 from voiceloop.errors import ProviderError, ProviderMisbehaved, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from voiceloop.openai import sse
+from voiceloop.openai.address import proxy_of
 from voiceloop.openai.faults import ASKING, PROVIDER, Refusal, nothing_there
 
 _CONNECT = 5.0  # seconds until a connection stands
@@ -201,24 +200,6 @@ async def opened(base_url: str) -> AsyncIterator[Server]:
     )
     async with http:
         yield Server(base_url, http, proxy_of(base_url))
-
-
-def proxy_of(url: str) -> str | None:
-    """The proxy that the environment names for ``url``; none for this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if is_loopback(host) or proxy_bypass(host):
-        return None
-    found = getproxies().get(parts.scheme)
-    return f"http://{found}" if found and "://" not in found else found
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextmanager
