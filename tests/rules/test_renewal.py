@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceloop.rules.renewal import SERVED, TABLE, Act, Age, Clocks, Happening, Scene, State, rest
+from voiceloop.rules.renewal import SERVED, TABLE, Act, Age, Clocks, Happening, Look, Scene, State, brings, rest
 
 
 def test_every_state_and_happening_has_an_entry() -> None:
@@ -154,6 +154,34 @@ def test_age_and_quiet_and_credentials_and_settings_want_it() -> None:
     assert Age(0, 300).force_at(CLOCKS) == 440
     assert Age(0, 300, expires=400).force_at(CLOCKS) == 370
     assert Age(0, 300, changed=50).force_at(CLOCKS) == 70
+
+
+YOUNG, OLD, LAST = Age(990.0, 990.0), Age(600.0, 990.0), Age(550.0, 990.0)
+QUIET, BUSY = Scene(1000.0, 0), Scene(1000.0, 0, speaking=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "look", "brought"),
+    [
+        (State.STEADY, Look(1000.0, age=YOUNG, scene=QUIET), None),
+        (State.STEADY, Look(1000.0, age=OLD, scene=BUSY), Happening.WANTED),
+        (State.SEEKING, Look(1000.0, age=OLD, scene=BUSY), None),
+        (State.SEEKING, Look(1000.0, age=OLD, scene=QUIET), Happening.SAFE),
+        (State.SEEKING, Look(1000.0, age=LAST, scene=BUSY), Happening.OVERDUE),
+        (State.STANDBY, Look(1000.0, age=OLD, scene=QUIET, opened=990.0, outdated=True), Happening.STALE),
+        (State.STANDBY, Look(1000.0, age=OLD, scene=BUSY, opened=990.0), None),
+        (State.STANDBY, Look(1000.0, age=OLD, scene=BUSY, opened=980.0), Happening.STALE),
+        (State.STANDBY, Look(1000.0, age=LAST, scene=BUSY, opened=980.0), Happening.OVERDUE),
+        (State.ALONE, Look(1000.0, age=OLD, scene=QUIET), Happening.SAFE),
+        (State.WAITING, Look(1000.0, rested=1000.5), None),
+        (State.WAITING, Look(1000.5, rested=1000.5), Happening.RESTED),
+        (State.RESTING, Look(1000.5, rested=1000.5, age=LAST, scene=QUIET), Happening.RESTED),
+        (State.SEEKING, Look(1000.0), None),
+        (State.OPENING, Look(1000.0, age=LAST, scene=QUIET), None),
+    ],
+)
+def test_what_time_and_scene_bring_about(state: State, look: Look, brought: Happening | None) -> None:
+    assert brings(state, look, Clocks()) is brought
 
 
 def test_credentials_that_end_at_once_do_not_make_it_spin() -> None:

@@ -253,6 +253,37 @@ class Scene:
         return min(max(at, self.answered, self.last_cut, self.kept), self.sent)
 
 
+@frozen
+class Look:
+    """What is seen at time ``now``: the ``age`` and the ``scene`` of the connection that serves (None: none does);
+    when the present wait is over; when B was ``opened``, and whether settings changed since (``outdated``)."""
+
+    now: float
+    rested: float = 0.0
+    age: Age | None = None
+    scene: Scene | None = None
+    opened: float = 0.0
+    outdated: bool = False
+
+
+def brings(state: State, look: Look, clocks: Clocks) -> Happening | None:
+    """What the time and the scene bring about in this state, if anything."""
+    now, age = look.now, look.age
+    if state in (State.RESTING, State.WAITING):
+        return Happening.RESTED if now >= look.rested else None
+    if age is None or look.scene is None or state not in (State.STEADY, State.SEEKING, State.STANDBY, State.ALONE):
+        return None
+    if state is State.STEADY:
+        return Happening.WANTED if now >= age.seek_at(clocks) else None
+    if state is State.STANDBY and look.outdated:
+        return Happening.STALE
+    if look.scene.safe:
+        return Happening.SAFE
+    if now >= age.force_at(clocks):
+        return Happening.OVERDUE
+    return Happening.STALE if state is State.STANDBY and now >= look.opened + clocks.standby else None
+
+
 def rest(attempt: int, *, first: float = 1.0, most: float = 15.0) -> float:
     """How long to wait, in seconds, before B is tried again while A still serves; ``attempt`` counts from 0."""
     return min(first * 2.0 ** min(attempt, 16), most)

@@ -11,8 +11,6 @@ from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from voiceloop import clock
-from voiceloop.conversation import HistoryLimits, Message, TextPart
-from voiceloop.conversation.view import newest
 from voiceloop.errors import VoiceloopError
 from voiceloop.interfaces import (
     Attend,
@@ -36,6 +34,7 @@ from voiceloop.interfaces import (
 from voiceloop.tools import tool
 
 from .nova_marked import RATE, Held, Said, quiet, spoken
+from .nova_memory import Memory
 
 Name: TypeAlias = Literal["say", "barge", "type", "silent", "mute", "answered", "interrupt", "update"]
 
@@ -203,7 +202,7 @@ class Caller(Talker):
     detector: bool = True
     tail: float = 12.0
     _link: Link | None = field(default=None, init=False)
-    _history: list[tuple[str, str, int]] = field(factory=list, init=False)
+    _memory: Memory = field(factory=Memory, init=False)
     _kept: set[str] = field(factory=set, init=False)
 
     def context(self, resources: Resources) -> LinkContext:
@@ -218,7 +217,7 @@ class Caller(Talker):
             return ""
 
         settings = Settings(instructions="x", tools=(look,))
-        return LinkContext(lambda: settings, self._told, room, resources)
+        return LinkContext(lambda: settings, self._memory.told, room, resources)
 
     async def call(self, link: Link, acts: Sequence[Act]) -> None:
         """Do ``acts`` over ``link``, then wait until all was answered."""
@@ -248,7 +247,7 @@ class Caller(Talker):
         await self._line.send_audio(pcm)
 
     async def type_text(self, number: int) -> None:
-        self._remember("user", f"t{number}")
+        self._memory.add("user", f"t{number}")
         await self._send(UserText(f"t{number}", turn=number))
 
     async def say(self, ms: float) -> None:
@@ -286,17 +285,17 @@ class Caller(Talker):
             case ReplyStarted(reply):
                 self.begun(reply)
                 for item in [item for item in self.held.heard if item not in self._kept]:
-                    self._remember("user", self.held.heard[str(item)])
+                    self._memory.add("user", self.held.heard[str(item)])
                     self._kept.add(str(item))
             case ReplyTextDelta(reply, text):
                 replies[reply].text += text
-                self._remember("assistant", text, reply)
+                self._memory.add("assistant", text, reply)
             case ReplyAudio(reply, pcm):
                 replies[reply].pcm += pcm
             case ModelCut(reply):
                 replies[reply].whole = False
                 if not replies[reply].pcm:
-                    self._history = [entry for entry in self._history if entry[2] != reply]
+                    self._memory.forget(reply)
             case Renewed(cut):
                 self.held.cuts.append(cut)
             case ReplyEnded(reply):
@@ -307,20 +306,6 @@ class Caller(Talker):
     async def _look_up(self, call: ModelToolCall) -> None:
         assert not isinstance(call.arguments, str)
         result = await self.look_up(int(call.arguments["number"]))
-        self._remember("user", f"(The tool look answered: {result})")
+        self._memory.add("user", f"(The tool look answered: {result})")
         await self._send(ToolResult(call.connection, call.call, call.name, result))
         self.looked_up()
-
-    # ------------------------------------------------------------ what is remembered
-
-    def _remember(self, role: str, text: str, reply: int = 0) -> None:
-        for index, (_, before, number) in enumerate(self._history):
-            if reply and number == reply:
-                self._history[index] = (role, before + text, reply)
-                return
-        self._history.append((role, text, reply))
-        del self._history[:-60]
-
-    def _told(self, limits: HistoryLimits) -> tuple[Message, ...]:
-        roles: dict[str, Literal["user", "assistant"]] = {"user": "user", "assistant": "assistant"}
-        return newest(tuple(Message(roles[role], (TextPart(text),)) for role, text, _ in self._history), limits)

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from voiceloop import Pool, clock
 from voiceloop.audio import PCM16_16K, AudioFormat
 from voiceloop.aws.nova import NovaSonic
-from voiceloop.conversation import HistoryLimits, Message, TextPart
+from voiceloop.conversation import HistoryLimits, Message
 from voiceloop.conversation.view import newest
 from voiceloop.errors import VoiceloopError
 from voiceloop.interfaces import (
@@ -29,7 +29,6 @@ from voiceloop.interfaces import (
     ReasonerRequest,
     Recognizer,
     RecognizerCapabilities,
-    RecognizerItem,
     ReplyAudio,
     ReplyEnded,
     ReplySpan,
@@ -41,9 +40,9 @@ from voiceloop.interfaces import (
 from voiceloop.testing.aws import Backing, Emulator
 from voiceloop.testing.aws.nova import NovaSonicStream
 from voiceloop.testing.scripted import ScriptedReasoner, ScriptedSynthesizer, ScriptedTurns, silence, tone
-from voiceloop.testing.scripted.steps import Outbox
 
-from .nova_marked import quick
+from .nova_marked import WordsHeard, quick
+from .nova_memory import Memory, Role, messages
 
 E = TypeVar("E")
 LIMIT = 60.0
@@ -52,7 +51,7 @@ LIMIT = 60.0
 @define(eq=False)
 class Talk:
     """One link that is being talked to. ``events`` is all that came, ``history`` what the session would tell; with
-    ``memory`` it is what that holds: role, text, and the reply's number or 0.
+    ``memory`` it is what that holds.
 
     ``watch`` sees each event; a ``long`` talk keeps only those that are few.
     """
@@ -63,7 +62,7 @@ class Talk:
     link: Link = field(init=False)
     events: list[LinkEvent] = field(factory=list)
     history: tuple[Message, ...] = ()
-    memory: list[tuple[str, str, int]] = field(factory=list)
+    memory: Memory = field(factory=Memory)
     settings: Settings = Settings(instructions="Be brief.")
     failure: VoiceloopError | None = None
     watch: Callable[[LinkEvent], None] = lambda event: None
@@ -78,8 +77,7 @@ class Talk:
             await anyio.lowlevel.checkpoint()
 
         def history(limits: HistoryLimits) -> tuple[Message, ...]:
-            told = messages([(role, text) for role, text, _ in self.memory[-40:]]) or self.history
-            return newest(told, limits)
+            return self.memory.told(limits, 40) or newest(self.history, limits)
 
         return LinkContext(lambda: self.settings, history, room, resources)
 
@@ -94,15 +92,6 @@ class Talk:
                     self.events.append(event)
         except VoiceloopError as failure:
             self.failure = failure
-
-    def remember(self, role: str, text: str, reply: int = 0) -> None:
-        """Keep what was said; more of a reply is added to it."""
-        for index, (_, before, number) in enumerate(self.memory):
-            if reply and number == reply:
-                self.memory[index] = (role, before + text, reply)
-                return
-        self.memory.append((role, text, reply))
-        del self.memory[:-60]
 
     async def until(self, done: Callable[[], bool], limit: float = LIMIT) -> None:
         until = clock.now() + limit
@@ -153,7 +142,7 @@ async def talk(
     settings: Settings | None = None,
     faults: Sequence[Any] = (),
     before: Callable[[Emulator], None] = lambda aws: None,
-    history: Sequence[tuple[str, str]] = (),
+    history: Sequence[tuple[Role, str]] = (),
     keys_for: float | None = None,
     **options: Any,
 ) -> AsyncIterator[Talk]:
@@ -164,7 +153,7 @@ async def talk(
         keys = None if keys_for is None else aws.issue(keys_for)
         model = NovaSonic(account=aws.account(memory=True, keys=keys), **options)
         running = Talk(model, aws)
-        running.history = tuple(messages(history))
+        running.history = messages(history)
         if settings is not None:
             running.settings = settings
         async with Pool() as pool, model.connect(running.context(pool)) as link:
@@ -173,10 +162,6 @@ async def talk(
                 group.start_soon(running.read)
                 yield running
                 group.cancel_scope.cancel()
-
-
-def messages(pairs: Sequence[tuple[str, str]]) -> list[Message]:
-    return [Message("user" if role == "user" else "assistant", (TextPart(text),)) for role, text in pairs]
 
 
 # ---------------------------------------------------------------- speech that says what it is
@@ -204,31 +189,18 @@ class MarkedRecognizer(Recognizer):
     @asynccontextmanager
     async def open(self, config: ListenConfig) -> AsyncIterator[Listening]:
         self.samples.append(Counter())
-        yield _Marked(self.samples[-1])
+        yield _Marked(samples=self.samples[-1])
 
 
 @define(eq=False)
-class _Marked(Listening):
-    _samples: Counter[int]
-    _words: list[str] = field(factory=list)
-    _item: int = 1
-    _out: Outbox[RecognizerItem] = field(factory=Outbox)
+class _Marked(WordsHeard):
+    _samples: Counter[int] = field(factory=Counter)
 
     async def send_audio(self, pcm: bytes) -> None:
-        if pcm.count(0) == len(pcm):
-            return
-        for number, count in words_in(pcm).items():
-            self._samples[number] += count
-            if not self._words or self._words[-1] != f"w{number}":
-                self._words.append(f"w{number}")
-
-    async def flush(self, *, end_of_turn: bool) -> None:
-        self._out.put(Final(str(self._item), " ".join(self._words)))
-        if end_of_turn:
-            self._words, self._item = [], self._item + 1
-
-    def __aiter__(self) -> AsyncIterator[RecognizerItem]:
-        return self._out
+        if pcm.count(0) < len(pcm):
+            for number, count in words_in(pcm).items():
+                self._samples[number] += count
+                self.hear(number)
 
 
 def echo(request: ReasonerRequest) -> str:

@@ -80,16 +80,17 @@ class MarkedHearing(Recognizer):
 
 
 @define(eq=False)
-class _Hearing(Listening):
-    _words: list[str] = field(factory=list)
-    _item: int = 1
-    _out: Outbox[RecognizerItem] = field(factory=Outbox)
+class WordsHeard(Listening):
+    """Tells the words that it was given by :meth:`hear`."""
 
-    async def send_audio(self, pcm: bytes) -> None:
-        values = np.frombuffer(pcm, "<i2")
-        for number in dict.fromkeys(((values[values >= _FIRST] - _FIRST) // _STEP).tolist()):
-            if not self._words or self._words[-1] != f"w{number}":
-                self._words.append(f"w{number}")
+    _words: list[str] = field(factory=list, init=False)
+    _item: int = field(default=1, init=False)
+    _out: Outbox[RecognizerItem] = field(factory=Outbox, init=False)
+
+    def hear(self, number: int) -> None:
+        """Word ``number`` is spoken, or goes on."""
+        if not self._words or self._words[-1] != f"w{number}":
+            self._words.append(f"w{number}")
 
     async def flush(self, *, end_of_turn: bool) -> None:
         self._out.put(Final(str(self._item), " ".join(self._words)))
@@ -98,6 +99,13 @@ class _Hearing(Listening):
 
     def __aiter__(self) -> AsyncIterator[RecognizerItem]:
         return self._out
+
+
+class _Hearing(WordsHeard):
+    async def send_audio(self, pcm: bytes) -> None:
+        values = np.frombuffer(pcm, "<i2")
+        for number in dict.fromkeys(((values[values >= _FIRST] - _FIRST) // _STEP).tolist()):
+            self.hear(number)
 
 
 # ---------------------------------------------------------------- what the service says

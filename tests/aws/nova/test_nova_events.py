@@ -18,7 +18,7 @@ from voiceloop.aws.wire.stream import Message
 from voiceloop.errors import ProviderMisbehaved
 from voiceloop.tools import tool
 
-from .nova_link_kit import messages
+from .nova_memory import messages
 
 
 def body(event: bytes) -> dict[str, Any]:

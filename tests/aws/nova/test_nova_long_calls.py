@@ -118,14 +118,14 @@ class Caller:
                 self._words[item] = text
             case ReplyStarted():
                 for item in [item for item in self._words if item not in self._kept]:
-                    self.running.remember("user", self._words[item])
+                    self.running.memory.add("user", self._words[item])
                     self._kept.add(item)
             case ReplyTextDelta(reply, text):
-                self.running.remember("assistant", text, reply)
+                self.running.memory.add("assistant", text, reply)
             case ReplyAudio(reply):
                 self._audible.add(reply)
             case ModelCut(reply) if reply not in self._audible:
-                self.running.memory = [entry for entry in self.running.memory if entry[2] != reply]
+                self.running.memory.forget(reply)
             case _:
                 pass
 
@@ -133,7 +133,7 @@ class Caller:
         await anyio.sleep(self.chance.choice(self.habits.tools_s))
         result = f"result of {call.call}."
         self.results.append(result)
-        self.running.remember("user", f"(The tool look answered: {result})")
+        self.running.memory.add("user", f"(The tool look answered: {result})")
         await self.running.link.send(ToolResult(call.connection, call.call, call.name, result))
 
 

@@ -293,13 +293,13 @@ def test_a_reply_to_something_else_while_the_user_speaks_answers_nothing_of_it()
 
 def test_typed_text_gets_the_next_reply() -> None:
     script = Script()
-    script.turns.ask(7, script.now)
+    script.turns.asked.add(7, script.now)
     assert script.play("S Yes. | A!").story == "reply 1 as 7 | 1 says Yes. | 1 sounds | 1 ends"
 
 
 def test_typed_text_while_a_reply_is_made() -> None:
     script = Script().play("U one | S Yes. | A")
-    script.turns.ask(7, script.now)
+    script.turns.asked.add(7, script.now)
     script.play("S But. | A | F? Yes. | S Seven. | A!")
     assert script.story.endswith(
         "1 says But. | 1 sounds | 1 spoke Yes. | 1 cut | reply 2 as 7 | 2 says Seven. | 2 sounds | 2 ends"
@@ -308,7 +308,7 @@ def test_typed_text_while_a_reply_is_made() -> None:
 
 def test_typed_text_that_nothing_shows_to_have_interrupted() -> None:
     script = Script().play("U one | S Yes. | A")
-    script.turns.ask(7, script.now)
+    script.turns.asked.add(7, script.now)
     script.play("+1 | S Seven. | A!")
     assert script.story.endswith("reply 2 as 7 | 2 says Seven. | 2 sounds | 2 ends")
 
@@ -434,7 +434,7 @@ def test_whatever_comes_the_story_holds_together(script: list[str], asked: int, 
     played = Script()
     for number, line in enumerate(script):
         if number == asked:
-            played.turns.ask(5, played.now)
+            played.turns.asked.add(5, played.now)
         if number == asked + 4 and retired:
             played.made += played.turns.retire()
         played.play(line)

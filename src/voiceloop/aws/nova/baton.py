@@ -7,8 +7,9 @@ from attrs import define, evolve, field
 from voiceloop.aws.nova.history import GO_ON, lines
 from voiceloop.aws.nova.leg import Leg, Orders
 from voiceloop.aws.nova.pump import Ask, Shared
-from voiceloop.aws.nova.replies import Heard, Reply
+from voiceloop.aws.nova.replies import Reply
 from voiceloop.aws.nova.turns import Ids, Turns
+from voiceloop.aws.nova.utterances import Heard
 from voiceloop.interfaces import LinkContext, LinkEvent, ToolResult
 from voiceloop.rules.renewal import Scene
 
@@ -72,7 +73,7 @@ class Baton:
     def scene(self, leg: Leg, now: float) -> Scene:
         """What is going on, while ``leg`` serves."""
         turns, line = leg.turns, leg.connection
-        heard = turns.unanswered(now)
+        heard = turns.user.unanswered(now)
         if turns.generating and heard is None and not self.speaking:
             self._since = None
         start = self._since if self.speaking or heard is not None else None
@@ -82,12 +83,12 @@ class Baton:
             now=now,
             sent=self.cut if line is None else line.sent,
             speaking=self.speaking or (heard is not None and not heard.over),
-            open_question=heard is not None or bool(turns.asked) or turns.owes or bool(self.shared.todo),
+            open_question=heard is not None or bool(turns.asked.turns) or turns.owes or bool(self.shared.todo),
             unanswered=start,
             generating=turns.generating,
             plays_until=turns.plays_until,
             tools=len(turns.tools),
-            answered=self._samples(turns.answered_ms),
+            answered=self._samples(turns.user.answered_ms),
             last_cut=self.cut,
             kept=self.shared.ring.start,
         )
@@ -96,17 +97,17 @@ class Baton:
         """``leg`` serves no longer; what follows for its replies."""
         turns, reply = leg.turns, leg.turns.reply
         scene = self.scene(leg, now)
-        heard = turns.unanswered(now)
+        heard = turns.user.unanswered(now)
         void = reply if lost and reply is not None and reply.void else None
-        begun = void is not None and void.turn is None and heard is None and turns.answered is not None
+        begun = void is not None and void.turn is None and heard is None and turns.user.answered is not None
         if begun:
-            heard = turns.answered  # its answer had begun, but nothing of it was heard
+            heard = turns.user.answered  # its answer had begun, but nothing of it was heard
         as_text = heard is not None and bool(heard.texts) and heard.start is None and scene.unanswered is None
         recent = 0 if as_text else self._recent(leg, now) if lost else self._samples(_ONSET_MS)
         self.cut = scene.cut(recent=recent)
         if begun and heard is not None and heard.start is not None:
             self.cut = max(min(self._samples(heard.start - _LEAD_MS), scene.sent), scene.kept)
-        again = [self._questions[turn] for turn in turns.asked if turn in self._questions]
+        again = [self._questions[turn] for turn in turns.asked.turns if turn in self._questions]
         self._unsaid = "" if heard is None else " ".join(heard.texts) or self._unsaid
         if as_text:
             if self.shared.model.family.text_input:
@@ -126,7 +127,7 @@ class Baton:
     def hand_to(self, leg: Leg) -> None:
         """``leg`` serves from now on."""
         turns = leg.turns
-        turns.heard = turns.again = self._heard
+        turns.user.heard = turns.user.again = self._heard
         turns.before = self._reply
         self._heard = None
         self._tell_results()

@@ -138,7 +138,7 @@ class Leg:
             self.expires = clock.now() + (expires - clock.utcnow()).total_seconds()
         async with self.shared.access.stream(request) as stream:
             placement = Placement(model.input_rate)
-            self.turns.place = placement.ms
+            self.turns.user.place = placement.ms
             self.connection = Connection(
                 self.turns.connection, stream, model.input_rate, model.family.text_bytes, placement
             )
@@ -190,7 +190,7 @@ class Leg:
         if isinstance(event, AudioCame | TextCame | SpeechStarted | SpeechEnded):
             self._line.spoke = now
         self.shared.out.put(*self.turns.take(event, now))
-        answered = self.turns.answered
+        answered = self.turns.user.answered
         if answered is not None and answered.end is None:  # nobody told: it lies before what was sent by now
             answered.end = self._line.sent * 1000 / self._line.rate
         if self._leaving is not None:

@@ -178,10 +178,10 @@ class Pump:
         now = self.told_at = clock.now()
         match item:
             case Ask(turn=turn):
-                self.turns.ask(turn, now)
+                self.turns.asked.add(turn, now)
             case ToolResult(call=call) if item.connection == self.line.number and call in self.turns.tools:
                 self.turns.answer_tool(call, now)
             case ToolResult() if self.shared.model.family.text_input:
-                self.turns.ask(None, now)
+                self.turns.asked.add(None, now)
             case _:
                 pass

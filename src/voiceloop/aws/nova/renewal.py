@@ -27,7 +27,7 @@ from voiceloop.interfaces import (
     Settings,
     ToolResult,
 )
-from voiceloop.rules.renewal import TABLE, Act, Age, Happening, State, rest
+from voiceloop.rules.renewal import TABLE, Act, Age, Happening, Look, State, brings, rest
 
 _LOOK = 0.1
 """How often a good moment is looked for, in seconds."""
@@ -184,7 +184,7 @@ class Renewer:
             while self.state is not State.OVER:
                 now = clock.now()
                 self._tend(now)
-                happening = self._happening(now)
+                happening = brings(self.state, self._look(now), self.shared.model.clocks)
                 if happening is not None:
                     self._happen(happening)
                 else:
@@ -192,25 +192,16 @@ class Renewer:
         except Exception as crash:  # noqa: BLE001 - raised by the link's iterator
             self._end(crash)
 
-    def _happening(self, now: float) -> Happening | None:
-        """What the time and the scene bring about in this state, if anything."""
-        leg, state = self._current, self.state
-        if state in (State.RESTING, State.WAITING):
-            return Happening.RESTED if now >= self._record.rested else None
-        if leg is None or state not in (State.STEADY, State.SEEKING, State.STANDBY, State.ALONE):
-            return None
-        age, clocks = self._age(leg), self.shared.model.clocks
-        if state is State.STEADY:
-            return Happening.WANTED if now >= age.seek_at(clocks) else None
-        waiting = self._next
-        if state is State.STANDBY and waiting is not None and waiting.settings != self.settings:
-            return Happening.STALE
-        if self.baton.scene(leg, now).safe:
-            return Happening.SAFE
-        if now >= age.force_at(clocks):
-            return Happening.OVERDUE
-        stale = state is State.STANDBY and now >= self._record.opened + clocks.standby
-        return Happening.STALE if stale else None
+    def _look(self, now: float) -> Look:
+        leg, waiting = self._current, self._next
+        return Look(
+            now,
+            rested=self._record.rested,
+            age=None if leg is None else self._age(leg),
+            scene=None if leg is None else self.baton.scene(leg, now),
+            opened=self._record.opened,
+            outdated=waiting is not None and waiting.settings != self.settings,
+        )
 
     def _next_look(self, now: float) -> float:
         if self.state in (State.SEEKING, State.STANDBY, State.ALONE):
@@ -232,8 +223,8 @@ class Renewer:
             return
         leg.check(now)
         within = self.shared.model.answer_within
-        for turn in leg.turns.overdue(now - within):
-            leg.turns.unask(turn)
+        for turn in leg.turns.asked.overdue(now - within):
+            leg.turns.asked.remove(turn)
             number = self.number_reply()
             error = ProviderTimeout(
                 f"answered nothing for {within:g} s", provider=PROVIDER, doing="replying", retryable=True

@@ -1,8 +1,9 @@
-"""What a reducer remembers: replies as they are made, and what the user says."""
+"""Replies as they are made: what was announced, spoken, cut, and what they wait for. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from attrs import define, field
 
@@ -83,19 +84,18 @@ class Reply:
         return next((sentence for sentence in waiting if normal(sentence.text).startswith(words)), None)
 
 
-@define(eq=False)
-class Heard:
-    """An utterance of the user that is not answered yet; ``item`` names its transcript.
-
-    ``start`` and ``end`` in ms of the session's input, where they are told; ``at``: when it was last added to.
-    """
-
-    item: str
-    start: float | None = None
-    end: float | None = None
-    over: bool = False
-    texts: list[str] = field(factory=list)
-    at: float = 0.0
+def whose(replies: Sequence[Reply], text: str) -> tuple[Reply | None, Sentence | None]:
+    """The one of the newest ``replies``, and its sentence, that FINAL ``text`` tells of: it may come after the next
+    reply has begun."""
+    for reply in replies:
+        sentence = reply.sentence_of(text)
+        if sentence is not None:
+            return reply, sentence
+    waiting = [reply for reply in replies if reply.unspoken]
+    if not waiting:
+        return None, None
+    newest = waiting[-1] if waiting[-1].audio_ms or len(waiting) == 1 else waiting[-2]
+    return newest, next(sentence for sentence in newest.sentences if sentence.spoken is None)
 
 
 def normal(text: str) -> str:

@@ -7,12 +7,12 @@ the last one was over, and is over with the END_TURN of its audio, or when the u
 from __future__ import annotations
 
 import itertools
-import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from attrs import Factory, define, field
 
+from voiceloop.aws.nova.asked import Asked
 from voiceloop.aws.nova.events_in import (
     PROVIDER,
     AudioCame,
@@ -28,13 +28,11 @@ from voiceloop.aws.nova.events_in import (
     ToolUsed,
     Used,
 )
-from voiceloop.aws.nova.replies import Heard, Reply, Sentence
+from voiceloop.aws.nova.replies import Reply, Sentence, whose
+from voiceloop.aws.nova.utterances import Utterances
 from voiceloop.interfaces import (
-    Final,
     LinkEvent,
     ModelCut,
-    ModelSpeechStarted,
-    ModelSpeechStopped,
     ModelToolCall,
     ModelUsage,
     ReplyAudio,
@@ -51,12 +49,6 @@ that was being made, in s. Of a reply that waits for tools no more is to come: t
 
 _PLAYING_SLACK = 3.0
 """How much later than reckoned a reply may still be playing: pauses and the player's buffer, in s."""
-
-_UNANSWERED = 10.0
-"""An utterance that was not answered for so long will not be, in s."""
-
-_LABEL = re.compile(r"^\s*[\[<(]([a-z]{2,3}(?:-[A-Za-z]{2,4})?)[\]>)]:?\s*")
-"""A language label before the user's words, as later models put it."""
 
 
 @define
@@ -90,28 +82,26 @@ class _Block:
 class Turns:
     """The reducer of one connection. ``connection``: its number; ``rate`` of its output in Hz.
 
-    ``place(ms)``: where in the session's input, in ms, the audio sent on this connection at ``ms`` lies.
-    ``heard``: what the user said and nothing answered; ``again``: such of it whose audio is sent on this connection
-    for another time.
+    ``user``: what the user says; ``asked``: what was typed; ``reply``: the newest one.
     ``before``: the last reply of the connection before, which may still be made or played.
     """
 
     connection: int
     rate: int
     ids: Ids
-    place: Callable[[float], float] = lambda ms: ms
-    heard: Heard | None = None
-    again: Heard | None = None
     before: Reply | None = None
     reply: Reply | None = None
     retired: bool = False
-    answered: Heard | None = None
+    user: Utterances = field(init=False)
+    asked: Asked = field(factory=Asked)
     recent: deque[Reply] = field(factory=lambda: deque(maxlen=4))
     _left: bool = False
-    _answered_ms: float = 0.0
-    _asked: deque[tuple[int | None, float]] = field(factory=deque)
     _blocks: dict[str, _Block] = field(factory=dict)
     _total: dict[str, float] = field(factory=dict)
+
+    @user.default
+    def _user(self) -> Utterances:
+        return Utterances(self.ids.item)
 
     def take(self, event: OutputEvent, now: float) -> list[LinkEvent]:
         """What follows from ``event``, which came at ``now``, on the clock."""
@@ -140,37 +130,21 @@ class Turns:
 
     # ------------------------------------------------------------ what the link tells
 
-    def ask(self, turn: int | None, now: float) -> None:
-        """Text was sent: the next reply that begins answers it, as ``turn`` (None: as one of the model's own)."""
-        self._asked.append((turn, now))
-
-    def unask(self, turn: int) -> None:
-        """``turn`` is not waited for any longer."""
-        self._asked = deque(asked for asked in self._asked if asked[0] != turn)
-
     @property
     def owes(self) -> bool:
         """Whether it has to go on after what a tool gave."""
         reply = self.reply
-        return (reply is not None and reply.open and reply.awaits) or any(turn is None for turn, _ in self._asked)
-
-    @property
-    def asked(self) -> tuple[int, ...]:
-        """The turns that were asked for, and have no reply yet."""
-        return tuple(turn for turn, _ in self._asked if turn is not None)
+        return (reply is not None and reply.open and reply.awaits) or self.asked.goes_on
 
     def makes_good(self, until: float, now: float) -> bool:
         """Whether what was sent again, said before ``until`` ms of the input, is still to be answered, or just is."""
-        again, reply = self.again, self.reply
-        if again is None or (again.start is not None and again.start >= until):
+        user, reply = self.user, self.reply
+        again = user.sent_again(until)
+        if again is None:
             return False
-        if again is self.heard:
-            return self.unanswered(now) is not None
-        return again is self.answered and reply is not None and reply.open and now - reply.changed <= _SUPERSEDED
-
-    def overdue(self, before: float) -> tuple[int, ...]:
-        """The turns that were asked for before that time, and have no reply yet."""
-        return tuple(turn for turn, at in self._asked if turn is not None and at < before)
+        if again is user.heard:
+            return user.unanswered(now) is not None
+        return again is user.answered and reply is not None and reply.open and now - reply.changed <= _SUPERSEDED
 
     def answer_tool(self, call: str, now: float) -> None:
         """The result of ``call`` was sent; what follows belongs to the reply that called."""
@@ -192,8 +166,8 @@ class Turns:
 
         ``lost``: the connection broke. What was made of a reply is all there is of it; one without audio is void.
         """
-        self.retired, self._left, self.heard = True, self.heard is not None, None
-        self._asked.clear()
+        self.retired, self._left, self.user.heard = True, self.user.heard is not None, None
+        self.asked.clear()
         reply = self.reply
         if reply is None or not reply.open or not (lost or reply.tools):
             return []
@@ -219,20 +193,9 @@ class Turns:
         return frozenset(call for reply in self.recent for call in reply.tools)
 
     @property
-    def answered_ms(self) -> float:
-        """The end of the newest utterance that was answered, in ms of the session's input, as far as it is known."""
-        last = None if self.answered is None else self.answered.end
-        return self._answered_ms if last is None else max(self._answered_ms, last)
-
-    @property
     def plays_until(self) -> float:
         """When all audio so far will have been played."""
         return max((reply.plays_until for reply in self.recent if not reply.cut), default=0.0)
-
-    def unanswered(self, now: float) -> Heard | None:
-        """What the user said, or is saying, that no reply has begun to answer."""
-        heard = self.heard
-        return None if heard is None or (heard.over and now - heard.at > _UNANSWERED) else heard
 
     # ------------------------------------------------------------ replies
 
@@ -242,8 +205,8 @@ class Turns:
         if reply is not None and reply.open:
             if self.retired and self._left and now - reply.changed > _SUPERSEDED:
                 return None, self._cut(reply, now)  # what now comes answers what is heard to its end elsewhere
-            waits = reply.changed if reply.tools or not self._asked else max(self._asked[0][1], reply.changed)
-            if not self._asked or now - waits <= _SUPERSEDED:
+            waits = reply.changed if reply.tools or not self.asked else max(self.asked.since, reply.changed)
+            if not self.asked or now - waits <= _SUPERSEDED:
                 reply.changed, reply.awaits = now, False
                 return reply, []
             reply.open = False
@@ -252,15 +215,8 @@ class Turns:
         return self._begin(now)
 
     def _begin(self, now: float) -> tuple[Reply, list[LinkEvent]]:
-        turn = self._asked.popleft()[0] if self._asked else None
-        made: list[LinkEvent] = []
-        self._answered_ms = self.answered_ms
-        if self.heard is not None and (self.heard.over or self.heard.texts):
-            if self.heard.end is not None:
-                made.append(ModelSpeechStopped(self.heard.end))
-            self.answered, self.heard = self.heard, None
-        elif turn is not None or self.heard is not None:
-            self.answered = None
+        turn = self.asked.take()
+        made = self.user.answer(asked=turn is not None)
         if self.before is not None:
             self.before.open, self.before = False, None
         self.reply = Reply(next(self.ids.replies), turn, changed=now)
@@ -316,7 +272,7 @@ class Turns:
         if not event.text.strip():
             return []
         if role == "USER":
-            return self._user(event.text, now)
+            return self._words(event.text, now)
         if role not in ("ASSISTANT", ""):
             return []
         if block.stage == "FINAL":
@@ -385,7 +341,8 @@ class Turns:
         if block.sentence is not None and block.reply is not None:
             block.sentence.spoken = (block.sentence.spoken or "") + text
             return [Settled(block.reply.number, block.reply.spoken)]
-        reply, sentence = self._whose(text)
+        reply, sentence = whose(self.recent, text)
+        reply = reply or self.reply
         made: list[LinkEvent] = []
         if reply is None:
             reply, made = self._making(now)
@@ -400,53 +357,21 @@ class Turns:
         block.reply, block.sentence = reply, sentence
         return [*made, Settled(reply.number, reply.spoken)]
 
-    def _whose(self, text: str) -> tuple[Reply | None, Sentence | None]:
-        """The reply and sentence that FINAL ``text`` tells of: it may come after the next reply has begun."""
-        for reply in self.recent:
-            sentence = reply.sentence_of(text)
-            if sentence is not None:
-                return reply, sentence
-        waiting = [reply for reply in self.recent if reply.unspoken]
-        if not waiting:
-            return self.reply, None
-        newest = waiting[-1] if waiting[-1].audio_ms or len(waiting) == 1 else waiting[-2]
-        return newest, next(sentence for sentence in newest.sentences if sentence.spoken is None)
-
     # ------------------------------------------------------------ the user
 
     def _speech_started(self, ms: float | None, now: float) -> list[LinkEvent]:
-        if self.retired:
-            return []
-        start = None if ms is None else self.place(ms)
-        if self.heard is None or (self.heard.over and not self.heard.texts):
-            item = self.ids.item() if self.heard is None else self.heard.item
-            self.heard = Heard(item, start)
-        self.heard.over, self.heard.at = False, now
-        return [ModelSpeechStarted(0.0 if start is None else start)]
+        return [] if self.retired else [self.user.begin(ms, now)]
 
     def _speech_ended(self, ms: float | None, now: float) -> list[LinkEvent]:
-        if self.heard is not None and not self.retired:
-            self.heard.over, self.heard.at = True, now
-            self.heard.end = self.heard.end if ms is None else self.place(ms)
+        if not self.retired:
+            self.user.end(ms, now)
         return []
 
-    def _user(self, text: str, now: float) -> list[LinkEvent]:
+    def _words(self, text: str, now: float) -> list[LinkEvent]:
         if self.retired:
             return []
-        label = _LABEL.match(text)
-        language = label[1] if label else None
-        text = text[label.end() :].strip() if label else text.strip()
-        late = self.answered
-        if self.heard is None and late is not None and not late.texts and self.generating:
-            late.texts.append(text)  # the words of what is being answered come after the answer began
-            return [Final(late.item, text, language=language)]
-        if self.heard is None:
-            self.heard = Heard(self.ids.item())
-        heard = self.heard
-        made = [] if heard.texts else self._cut(self.reply or self.before, now)
-        heard.texts.append(text)
-        heard.at, heard.over = now, heard.over or heard.start is None
-        return [*made, Final(heard.item, " ".join(heard.texts), language=language)]
+        final, first = self.user.words(text, now, generating=self.generating)
+        return [*(self._cut(self.reply or self.before, now) if first else []), final]
 
     # ------------------------------------------------------------ usage
 
