@@ -108,7 +108,7 @@ class Caller(asyncio.Protocol):
         assert size < 127
         if size == 126:
             size, at = int.from_bytes(buffer[2:4], "big"), 4
-        assert buffer[0] in (0x81, 0x82, 0x88), buffer[:2]
+        assert buffer[0] in (0x81, 0x82, 0x88, 0x89), buffer[:2]
         if len(buffer) < at + size:
             return None
         kind, content = buffer[0], bytes(buffer[at : at + size])
@@ -118,6 +118,9 @@ class Caller(asyncio.Protocol):
     def _take(self, kind: int, content: bytes, now: float) -> None:
         inside = self.window[0] <= now < self.window[1]
         self.measured.messages += inside
+        if kind == 0x89:  # a ping
+            self.transport.write(bytes([0x8A, 0x80 | len(content)]) + bytes(4) + content)
+            return
         if kind == 0x88:
             self.measured.lost.append(content[2:].decode())
             self._open = False
