@@ -9,6 +9,7 @@ import { VERSION, inputFrame, replyFrame } from "./wire.js";
 
 const PING = 10_000; // ms
 const WAITS = [0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8]; // s between tries
+const STANDS = 10_000; // ms after which a connection is not one more try
 const FINAL = new Set(["bad-message", "bad-frame", "unauthorized", "too-fast", "refused", "too-large"]);
 const MOST_BUFFERED = 320_000; // bytes: ten seconds of speech that the network did not take
 
@@ -26,7 +27,7 @@ export class Link extends EventTarget {
     this.stood = false; // whether it has been ready since the user opened it
     this.samples = 0;
     this.rtt = null;
-    this.timers = { ping: 0, retry: 0 };
+    this.timers = { ping: 0, retry: 0, stands: 0 };
   }
 
   open() {
@@ -101,8 +102,8 @@ export class Link extends EventTarget {
 
   ready(message) {
     this.conversation = message.conversation;
-    this.tries = 0;
     this.stood = true;
+    this.timers.stands = setTimeout(() => { this.tries = 0; }, STANDS);
     this.become("ready");
     const ping = () => this.send({ type: "ping", n: Math.floor(performance.now()) });
     this.timers.ping = setInterval(ping, PING);
@@ -124,6 +125,7 @@ export class Link extends EventTarget {
 
   drop() {
     clearInterval(this.timers.ping);
+    clearTimeout(this.timers.stands);
     const socket = this.socket;
     this.socket = null;
     if (!socket) return;
