@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SHELLS = frozenset({"sh", "bash", "shell", "console"})
 # Commands of other people's tools, shown as they are.
-FOREIGN = frozenset({"apt-get", "brew", "cd", "git", "open", "source", "sudo", "xdg-open"})
+FOREIGN = frozenset({"apt-get", "brew", "cd", "git", "ollama", "open", "source", "sudo", "xdg-open"})
 
 
 @dataclass(frozen=True)

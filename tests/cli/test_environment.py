@@ -66,7 +66,7 @@ def test_the_command_reads_them(
 
 def test_the_example_names_what_the_presets_read() -> None:
     shown = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    read = set(re.findall(r'"((?:NOVA|AWS|VOICELOOP|USE)_[A-Z_]+)"', _sources()))
+    read = set(re.findall(r'"((?:NOVA|AWS|OPENAI|VOICELOOP|USE)_[A-Z_]+)"', _sources()))
     assert read == shown - CHAIN
     assert shown >= CHAIN
 

@@ -156,6 +156,16 @@ async def test_one_connection_serves_one_reply_after_another(pool: vl.Pool) -> N
         assert len(server.peers) == 1
 
 
+async def test_a_connection_is_open_before_it_is_needed(pool: vl.Pool) -> None:
+    async with ModelServer(said("Yes.")).running() as server:
+        for _ in range(2):
+            await asked(server).prepare(pool)
+        await reply(asked(server), pool)
+        assert (server.listed, len(server.peers)) == (1, 1)
+    with pytest.raises(ProviderError, match="no server at"):
+        await ChatCompletions(base_url="http://127.0.0.1:9/v1").prepare(pool)
+
+
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_leaving_early_closes_the_connection_at_once(cancelled: bool, pool: vl.Pool) -> None:
     async with ModelServer([chunk({"content": "Well"}), WAIT]).running() as server:

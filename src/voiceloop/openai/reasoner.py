@@ -152,13 +152,11 @@ class ChatCompletions(Reasoner):
             await answer.close(over=reply.complete)
 
     async def prepare(self, resources: Resources) -> None:
-        """Know the model; have a connection open, where opening one takes long."""
+        """Know the model, and have a connection open. Raises ProviderError, such as where there is no server."""
         server = await _server(resources, self.base_url)
         if self.model is None:
-            with suppress(ProviderError):  # the next reply says what is wrong
-                await server.choose(self._key())
-        elif self.base_url.startswith("https:"):
-            await server.warm()
+            await server.choose(self._key())
+        await server.warm()
 
     def _key(self) -> str | None:
         """The key. That of the environment is for no other server than the environment's, unless by TLS."""

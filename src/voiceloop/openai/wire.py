@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import ssl
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -92,6 +93,7 @@ class Server:
     _proxy: str | None
     _refused: OrderedDict[tuple[str | None, str], set[str]] = field(factory=OrderedDict)
     _chosen: OrderedDict[str | None, str] = field(factory=OrderedDict)
+    _used: float = -math.inf
 
     def refused(self, key: str | None, model: str) -> set[str]:
         """What ``model`` was seen not to take; to be added to."""
@@ -159,8 +161,8 @@ class Server:
         self._chosen.pop(key, None)
 
     async def warm(self) -> None:
-        """Have a connection open; whether that could be done shows at the next request."""
-        with suppress(ProviderError):
+        """Have a connection open. Raises ProviderError."""
+        if clock.now() - self._used > _KEEP / 2:
             await self.models(None)  # without the key: a refusal is shorter than the list
 
     async def _request(self, method: str, path: str, key: str | None, **more: Any) -> aiohttp.ClientResponse:
@@ -168,9 +170,11 @@ class Server:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         url = f"{self.base_url}/{path}"
-        return await self._http.request(
+        response = await self._http.request(
             method, url, headers=headers, proxy=self._proxy, allow_redirects=False, **more
         )
+        self._used = clock.now()
+        return response
 
 
 def _object(text: str | bytes) -> Mapping[str, Any] | None:
