@@ -127,7 +127,7 @@ def schedules(acts: st.SearchStrategy[Act] = ACTS, **parts: Any) -> st.SearchStr
 BREAKS = st.lists(
     st.tuples(st.sampled_from(("drop", "reset", "instability", "throttle", "truncate")), st.integers(8, 120)),
     min_size=1,
-    max_size=4,
+    max_size=3,  # with two refusals and an end, no more than the link tries again without a sign of life
 ).map(tuple)
 LONGEST = st.sampled_from(((480.0, "timeout"), (6.0, "end"), (9.5, "531"), (14.0, "timeout")))
 
