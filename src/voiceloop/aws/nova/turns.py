@@ -184,8 +184,8 @@ class Turns:
 
     @property
     def replied(self) -> bool:
-        """Whether anything was said."""
-        return any(reply.audio_ms for reply in self.recent)
+        """Whether anything was said, or a tool called."""
+        return any(reply.audio_ms or reply.called for reply in self.recent)
 
     @property
     def tools(self) -> frozenset[str]:
