@@ -220,7 +220,8 @@ async def test_a_server_is_found_and_is_sent_no_key(monkeypatch: pytest.MonkeyPa
         usual = ("http://127.0.0.1:9/v1", empty.url, server.url)
         assert await find_server(environ={}, usual=usual, timeout=5.0) == server.url
         assert await find_server(environ={"OPENAI_BASE_URL": server.url + "/"}, usual=(), timeout=5.0) == server.url
-        assert await find_server(environ={"OPENAI_BASE_URL": "https://example.com/v1"}, usual=()) is None
+        for elsewhere in ("https://example.com/v1", "http://[broken", "?"):
+            assert await find_server(environ={"OPENAI_BASE_URL": elsewhere}, usual=()) is None
         assert server.keys == [None, None]
 
 
@@ -310,6 +311,16 @@ async def test_a_model_without_eyes_is_told_so(pool: vl.Pool) -> None:
         await reply(asked(server), pool, [message])
         content = server.requests[-1]["messages"][0]["content"]
         assert content == "What is it? (A picture that this model cannot see.)"
+
+
+async def test_what_was_not_sent_is_not_left_out_later(pool: vl.Pool) -> None:
+    refusal = refused(400, "temperature, images and the system role are not supported")
+    async with ModelServer(refusal, said("Yes.")).running() as server:
+        with pytest.raises(ProviderError):
+            await reply(asked(server), pool)
+        await reply(asked(server), pool, temperature=0.3, instructions="Be kind.")
+        assert server.requests[-1]["temperature"] == 0.3
+        assert server.requests[-1]["messages"][0]["role"] == "system"
 
 
 async def test_a_refusal_that_stays_is_raised_and_not_asked_for_ever(pool: vl.Pool) -> None:

@@ -182,6 +182,44 @@ def test_a_call_without_a_name_is_none() -> None:
     assert read(calls({"id": "a", "function": {}}, "?"), delta("stop", content="Yes."))[-1] == Stop("end")
 
 
+NAMES = ("choices", "index", "delta", "message", "content", "refusal", "tool_calls", "function", "name", "arguments")
+NAMES += ("id", "type", "text", "usage", "finish_reason", "prompt_tokens", "prompt_tokens_details", "cached_tokens")
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 2)
+    | st.floats()
+    | st.sampled_from(["", "text", "a", "{}", '{"b": 1}']),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+TOOLS = st.lists(st.fixed_dictionaries({}, optional={"index": VALUES, "id": VALUES, "function": VALUES}), max_size=3)
+DELTAS = st.fixed_dictionaries({}, optional={"content": VALUES, "refusal": VALUES, "tool_calls": TOOLS | VALUES})
+CHOICES = st.fixed_dictionaries({"delta": DELTAS | VALUES}, optional={"index": VALUES, "finish_reason": VALUES})
+CHUNKS = st.fixed_dictionaries({"choices": st.lists(CHOICES, max_size=2) | VALUES}, optional={"usage": VALUES})
+
+
+@given(st.lists(CHUNKS, max_size=5))
+def test_chunks_of_any_shape_come_to_a_reply(chunks: list[dict[str, Any]]) -> None:
+    *items, stop = read(*chunks)
+    assert isinstance(stop, Stop)
+    assert stop.reason
+    seen = set()
+    for item in items:
+        match item:
+            case TextDelta(text):
+                assert isinstance(text, str)
+                assert text
+            case ToolCall(call, name, arguments):
+                assert call not in seen
+                assert isinstance(name, str)
+                assert name
+                assert isinstance(arguments, str | Mapping)
+                seen.add(call)
+            case ReasonerUsage(amounts):
+                assert all(value >= 0 for value in amounts.values())
+
+
 # ---------------------------------------------------------------- usage
 
 

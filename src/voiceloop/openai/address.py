@@ -18,6 +18,14 @@ def proxy_of(url: str) -> str | None:
     return f"http://{found}" if found and "://" not in found else found
 
 
+def host_of(url: str) -> str:
+    """The host that ``url`` names; empty for what is no URL."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is this machine."""
     try:

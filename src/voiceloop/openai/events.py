@@ -109,7 +109,7 @@ class Reply:
         choice = next((each for each in _maps(chunk.get("choices")) if not each.get("index")), None)
         if choice is None or self.stopped:
             return ()
-        delta = choice.get("delta") or choice.get("message") or {}
+        delta = _map(choice.get("delta")) or _map(choice.get("message"))
         items = _texts(self._spoken.text(_content(delta)))
         for told in _maps(delta.get("tool_calls")):
             self._call(told)
@@ -136,7 +136,7 @@ class Reply:
         return (*_texts(self._spoken.rest()), *calls)
 
     def _call(self, told: Mapping[str, Any]) -> None:
-        function = told.get("function") or {}
+        function = _map(told.get("function"))
         name, arguments = str(function.get("name") or ""), function.get("arguments")
         tool = self._tool(told.get("index"), str(told.get("id") or ""), name)
         tool.name = tool.name or name
@@ -163,6 +163,10 @@ class Reply:
         return current
 
 
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _maps(values: Any) -> Iterable[Mapping[str, Any]]:
     given: Sequence[Any] = values if isinstance(values, list) else ()
     return (each for each in given if isinstance(each, Mapping))
@@ -177,13 +181,13 @@ def _content(delta: Mapping[str, Any]) -> str:
     content = delta.get("content") or delta.get("refusal") or ""
     if isinstance(content, str):
         return content
-    return "".join(str(part.get("text") or "") for part in _maps(content) if part.get("type") == "text")
+    texts = (part.get("text") for part in _maps(content) if part.get("type") == "text")
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _amounts(usage: Mapping[str, Any]) -> dict[str, float]:
     """Tokens, as Bedrock counts them: those read from a cache are not among those of the input."""
-    details = usage.get("prompt_tokens_details")
-    cached = _number((details or {}).get("cached_tokens")) if isinstance(details, Mapping | None) else None
+    cached = _number(_map(usage.get("prompt_tokens_details")).get("cached_tokens"))
     read, wrote = _number(usage.get("prompt_tokens")), _number(usage.get("completion_tokens"))
     amounts = {
         "input_tokens": None if read is None else max(0.0, read - (cached or 0.0)),

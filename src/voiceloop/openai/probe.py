@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 import anyio
 
 from voiceloop.errors import ProviderError
-from voiceloop.openai.address import is_loopback
+from voiceloop.openai.address import host_of, is_loopback
 
 USUAL = (
     "http://127.0.0.1:11434/v1",  # Ollama
@@ -34,7 +33,7 @@ async def find_server(
     from voiceloop.openai.wire import opened
 
     own = environ.get("OPENAI_BASE_URL", "").strip().rstrip("/")
-    urls = [own] if own and is_loopback(urlsplit(own).hostname or "") else []
+    urls = [own] if own and is_loopback(host_of(own)) else []
     urls += [url for url in (USUAL if usual is None else usual) if url not in urls]
     found: set[str] = set()
 

@@ -19,10 +19,10 @@ from voiceloop import clock
 from voiceloop.conversation import HistoryLimits, TextPart, ToolCallPart, ToolResultPart
 from voiceloop.errors import BadInput, ProviderError, ProviderUnavailable
 from voiceloop.interfaces import Reasoner, ReasonerCapabilities, ReasonerItem, ReasonerRequest, Resources
-from voiceloop.openai.address import is_loopback
+from voiceloop.openai.address import host_of, is_loopback
 from voiceloop.openai.events import Reply
 from voiceloop.openai.faults import PROVIDER, Refusal, error_of, learnt, no_address, unknown_model
-from voiceloop.openai.request import build
+from voiceloop.openai.request import OPTIONAL, Body, build, used
 from voiceloop.rules.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class ChatCompletions(Reasoner):
     @property
     def local(self) -> bool:
         """Whether the server is on this machine."""
-        return is_loopback(urlsplit(self.base_url).hostname or "")
+        return is_loopback(host_of(self.base_url))
 
     @asynccontextmanager
     async def reply(self, request: ReasonerRequest) -> AsyncIterator[AsyncIterator[ReasonerItem]]:
@@ -193,10 +193,11 @@ class _Asking:
         while True:
             again = 0.0
             try:
-                begun = await self._once()
+                body = self._body()
+                begun = await self._once(body)
                 if not isinstance(begun, Refusal):
                     return begun
-                if self._learn(begun):
+                if self._learn(begun, body):
                     continue
                 again = begun.again or 0.0
                 raise await self._error(begun)
@@ -207,8 +208,8 @@ class _Asking:
                     raise
             await anyio.sleep(max(wait, again))
 
-    async def _once(self) -> tuple[Answer, Reply, Iterable[ReasonerItem]] | Refusal:
-        body = build(
+    def _body(self) -> Body:
+        return build(
             self.model,
             self.request,
             base_url=self.how.base_url,
@@ -217,6 +218,8 @@ class _Asking:
             options=self.how.options,
             refused=self.server.refused(self.key, self.model),
         )
+
+    async def _once(self, body: Body) -> tuple[Answer, Reply, Iterable[ReasonerItem]] | Refusal:
         answer = await self.server.ask(body, self.key, self.how.timeout)
         if isinstance(answer, Refusal):
             return answer
@@ -257,10 +260,10 @@ class _Asking:
         except ProviderError:  # all of the reply is there; only its usage is not
             return None
 
-    def _learn(self, refusal: Refusal) -> bool:
+    def _learn(self, refusal: Refusal, body: Body) -> bool:
         """Whether the server refused what can be left out, or put in another way."""
         known = self.server.refused(self.key, self.model)
-        name = learnt(refusal, known)
+        name = learnt(refusal, known | (OPTIONAL - used(body)))
         if name is None:
             return False
         known.add(name)

@@ -17,6 +17,9 @@ from voiceloop.tools import Tool, plain
 
 Body: TypeAlias = dict[str, Any]
 
+OPTIONAL = frozenset({"stream_options", "max_tokens", "temperature", "system", "alternate", "images"})
+"""What a server may not take: members of the body, a system message, words of the user after results, pictures."""
+
 UNSEEN = "(A picture that this model cannot see.)"
 BETWEEN = "One moment."
 _OWN_CLOUDS = ("openai.com", "openai.azure.com")  # where max_tokens is the older name, and newer models refuse it
@@ -34,8 +37,7 @@ def build(
 ) -> Body:
     """The body of a request for a streamed reply.
 
-    ``refused``: what the server does not take and is left out or put in another way ("stream_options", "max_tokens",
-    "temperature", "system", "alternate", "images").
+    ``refused``: those of :data:`OPTIONAL` that the server does not take; they are left out or put in another way.
     """
     body: Body = {"model": model, "messages": _messages(request, refused), "stream": True}
     if "stream_options" not in refused:
@@ -49,6 +51,21 @@ def build(
     if request.tools:
         body["tools"] = [_spec(tool) for tool in request.tools]
     return body | dict(options or {})
+
+
+def used(body: Body) -> set[str]:
+    """Which of :data:`OPTIONAL` are in ``body``."""
+    messages = body["messages"]
+    found: set[str] = {name for name in ("stream_options", "temperature") if name in body}
+    if "max_tokens" in body or "max_completion_tokens" in body:
+        found.add("max_tokens")
+    if messages[0]["role"] == "system":
+        found.add("system")
+    if any(message["role"] == "tool" for message in messages):
+        found.add("alternate")
+    if any(isinstance(message["content"], list) for message in messages):
+        found.add("images")
+    return found
 
 
 def _host(url: str) -> str:
