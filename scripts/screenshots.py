@@ -35,7 +35,8 @@ FLAGS = (
 )
 MIDST = """
 const head = voiceloop.player?.head.at(), viseme = document.querySelector('.avatar').dataset.viseme;
-return head?.playing && head.ms > 400 && ['a', 'E', 'O', 'e', 'i'].includes(viseme);
+const looking = document.getElementById('eye-left-shape').getBBox().height > 22;
+return head?.playing && head.ms > 400 && looking && ['a', 'E', 'O', 'e', 'i'].includes(viseme);
 """
 
 
@@ -112,6 +113,7 @@ def main(folder: Path) -> None:
 
         page.get(address)
         until("return document.documentElement.dataset.loaded")
+        until("return performance.now() > 2500")
         picture("page-first")
         page.find_element(By.ID, "connect").click()
         speaking()
@@ -130,8 +132,7 @@ def main(folder: Path) -> None:
         page.find_element(By.ID, "open-settings").click()
         picture("page-settings")
         page.execute_script("document.getElementById('settings').close()")
-        page.find_element(By.ID, "theme").click()
-        phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+        phone = {"width": 390, "height": 844, "deviceScaleFactor": 1.5, "mobile": True}
         page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
         write("What can you do?")
         page.execute_script("scrollTo(0, 0)")

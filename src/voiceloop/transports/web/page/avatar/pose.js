@@ -18,7 +18,7 @@ export class Pose {
   constructor(calm) {
     this.calm = calm; // the user asked for less motion
     this.state = "off";
-    this.now = { ...REST };
+    this.now = { ...POSTURES.off };
     this.stamp = 0;
     this.blinkAt = 1500;
     this.glanceAt = 2500;
