@@ -201,6 +201,27 @@ async def test_what_is_cached_is_written_once_and_then_read() -> None:
     assert json.loads(counted.body) == {"inputTokens": 5001}
 
 
+POINT = {"cachePoint": {"type": "default"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "blocks", "read"), [(HAIKU, 1, 4875), (HAIKU, 18, 4875), (HAIKU, 19, 3750), (NOVA, 1, 3750)]
+)
+async def test_a_cache_point_that_moves_on_with_the_conversation(model: str, blocks: int, read: int) -> None:
+    """Claude looks back at about 20 blocks; others read what was kept at a cache point that is there again."""
+    converse, _ = service("Yes.")
+    system = [{"text": "word " * 3000}, POINT]
+    asked = "turn " * 900
+    first = {"messages": [user(asked, POINT)], "system": system}
+    written = (await stream(converse, first, model=model))[-1][1]["usage"]
+    assert written["cacheWriteInputTokens"] == 4875
+    later = [user(asked), assistant("ok"), user(*["and " * 100] * blocks, POINT)]
+    usage = (await stream(converse, {"messages": later, "system": system}, model=model))[-1][1]["usage"]
+    assert usage["cacheReadInputTokens"] == read
+    assert usage["cacheWriteInputTokens"] == 4876 + 100 * blocks - read
+    assert usage["inputTokens"] == 0
+
+
 async def test_too_few_tokens_are_not_cached() -> None:
     converse, _ = service("Yes.")
     body = {"messages": [user("Book")], "system": [{"text": "Short."}, {"cachePoint": {"type": "default"}}]}

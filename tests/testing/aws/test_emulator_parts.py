@@ -198,6 +198,16 @@ def test_options_that_make_no_sense_are_refused(wrong: dict[str, str]) -> None:
     assert (caught.value.status, caught.value.code) == (400, "BadRequestException")
 
 
+@pytest.mark.parametrize("name", ["language-code", "language-options"])
+def test_a_language_that_transcribe_does_not_have_is_refused(name: str) -> None:
+    given = {**BASE, "language-code": "xx-XX"}
+    if name == "language-options":
+        given = {**BASE, "identify-language": "true", name: "en-US,xx-XX"}
+    with pytest.raises(Refusal, match="de-CH, de-DE, el-GR") as caught:
+        read(options(**given))
+    assert f"Value 'xx-XX' at '{name}' failed to satisfy constraint" in caught.value.message
+
+
 def test_options_are_read_with_and_without_prefix() -> None:
     long = read(options(language_code="en-US", show_speaker_label="True", **BASE))
     short = read({"language-code": "en-US", "sample-rate": "16000", "media-encoding": "pcm", "x-amz-date": "x"})

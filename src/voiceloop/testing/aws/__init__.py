@@ -11,8 +11,10 @@ Real clients, real TLS, real signatures: everything that AWS checks is checked, 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from voiceloop._lazy import lazy
+from voiceloop.errors import MissingExtra
 
 if TYPE_CHECKING:
     from voiceloop.testing.aws.backing import Backing
@@ -23,20 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ("Backing", "Call", "Emulator", "Fault", "Settings")
 
-_HOME = {"Backing": "backing", "Call": "record", "Emulator": "emulator", "Fault": "faults", "Settings": "settings"}
+_HOMES = {"Backing": "backing", "Call": "record", "Emulator": "emulator", "Fault": "faults", "Settings": "settings"}
+
+_load = lazy(__name__, {name: f"{__name__}.{home}" for name, home in _HOMES.items()})
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        home = importlib.import_module(f"{__name__}.{_HOME[name]}")
+        return _load(name)
     except ImportError as error:
-        from voiceloop.errors import MissingExtra
-
         raise MissingExtra(
             f"the emulator needs {error.name or error}", hint="pip install 'voiceloop[emulator]'"
         ) from error
-    value: object = getattr(home, name)
-    globals()[name] = value
-    return value

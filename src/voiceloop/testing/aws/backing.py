@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from voiceloop.errors import UnknownName
 from voiceloop.interfaces import Reasoner, Recognizer, Synthesizer, TurnDetector
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voiceloop.testing.scripted.recognizer import Utterance
 
 _LONGEST = 3600.0
-_PARTS = ("recognizer", "reasoner", "synthesizer", "turns", "punctuate")
+_PARTS = ("recognizer", "reasoner", "synthesizer", "turns", "punctuate", "afresh")
 
 
 @frozen
@@ -27,7 +27,8 @@ class Backing:
     ``synthesizer`` speaks for Polly and Nova Sonic. ``first_token``: seconds from a request to
     Bedrock's first token, besides what the reasoner takes. ``polly_delay``: seconds from a request to Polly's first
     byte, where the synthesizer does not take longer. ``turns`` hears where speech begins and ends. ``punctuate``:
-    Transcribe writes a capital and a full stop where the recognizer writes none.
+    Transcribe writes a capital and a full stop where the recognizer writes none. ``afresh``: scripted engines begin
+    their script, and their record of it, anew in each emulator, so that tests may share one Backing.
 
     Raises BadInput for a part that is not of its kind, and for times below 0 or above an hour.
     """
@@ -39,6 +40,7 @@ class Backing:
     polly_delay: float = field(default=0.0)
     turns: TurnDetector = field(kw_only=True)
     punctuate: bool = field(default=True, kw_only=True)
+    afresh: bool = field(default=False, kw_only=True)
 
     @turns.default
     def _energy(self) -> TurnDetector:
@@ -52,8 +54,23 @@ class Backing:
         of_kind("synthesizer", self.synthesizer, Synthesizer)
         of_kind("turns", self.turns, TurnDetector)
         of_kind("punctuate", self.punctuate, bool)
+        of_kind("afresh", self.afresh, bool)
         for name in ("first_token", "polly_delay"):
             number(name, getattr(self, name), most=_LONGEST)
+
+    def begun(self) -> Backing:
+        """What one emulator works with: the same, its scripts at their beginning if it is ``afresh``."""
+        if not self.afresh:
+            return self
+        from voiceloop.testing.scripted.reasoner import ScriptedReasoner
+        from voiceloop.testing.scripted.recognizer import ScriptedRecognizer
+
+        recognizer, reasoner = self.recognizer, self.reasoner
+        if isinstance(recognizer, ScriptedRecognizer):
+            recognizer = evolve(recognizer)
+        if isinstance(reasoner, ScriptedReasoner):
+            reasoner = evolve(reasoner)
+        return evolve(self, recognizer=recognizer, reasoner=reasoner)
 
     @classmethod
     def offline(
@@ -93,10 +110,11 @@ class Backing:
         first_token: float = 0.0,
         polly_delay: float = 0.0,
     ) -> Self:
-        """Scripts: each stretch of loud audio is heard as the next of ``heard``, on every stream from the first; each
-        request gets the next of ``replies``, from the first again after the last. Speech is any loud sound, such as
-        ``voiceloop.testing``'s tone. What is heard and said stands as it is written. Raises BadInput for what cannot
-        be a script.
+        """Scripts, which every emulator begins afresh: each stretch of loud audio is heard as the next of ``heard``, on
+        every stream from the first; each request gets the next of ``replies``, from the first again after the last.
+        Speech is any loud sound, such as ``voiceloop.testing.scripted.tone``: the session that listens to it needs
+        ``turns=ScriptedTurns()`` too, or "manual". What is heard and said stands as it is written. Raises BadInput for
+        what cannot be a script.
         """
         from voiceloop.testing.scripted.reasoner import ScriptedReasoner, check_replies
         from voiceloop.testing.scripted.recognizer import ScriptedRecognizer, check_utterances
@@ -113,4 +131,5 @@ class Backing:
             polly_delay=polly_delay,
             turns=ScriptedTurns(),
             punctuate=False,
+            afresh=True,
         )

@@ -34,6 +34,7 @@ _ACTIONS = {
     "ConverseStream": "bedrock:InvokeModelWithResponseStream",
     "CountTokens": "bedrock:CountTokens",
 }
+_LOOKBACK = 20
 _PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -241,7 +242,12 @@ def _told(content: Sequence[Json]) -> str:
 
 
 class PromptCache:
-    """What cache points kept, by caller and model, for five minutes or an hour since it was last read."""
+    """What cache points kept, by caller and model, for five minutes or an hour since it was last read.
+
+    A cache point reads what was kept up to it. With Claude also what was kept up to one of the blocks before it, the
+    longest first, so that it may move on with the conversation (Bedrock user guide, "Prompt caching", "Simplified
+    cache management for Claude models": about 20 blocks).
+    """
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str, str], tuple[float, float]] = {}
@@ -250,23 +256,32 @@ class PromptCache:
         """The input side of a request's usage; the prefix up to its last cache point is kept from now on."""
         size = read = last = 0
         seen = hashlib.sha256()
+        ends: list[tuple[tuple[str, str, str], int]] = []  # where each block ends, and how many tokens that makes
         points: list[tuple[tuple[str, str, str], float]] = []
         for tokens_of, block in _prompt(body):
-            size += tokens_of
-            seen.update(json.dumps(block, sort_keys=True).encode())
-            if "cachePoint" not in block or not model.cached or size < model.cached:
-                continue
-            key, last = (caller, model.id, seen.hexdigest()), size
-            points.append((key, 3600.0 if block["cachePoint"].get("ttl") == "1h" else 300.0))
-            until, _ = self._kept.get(key, (0.0, 0.0))
-            if until > clock.now():
-                read = size
+            if "cachePoint" not in block:
+                size += tokens_of
+                seen.update(json.dumps(block, sort_keys=True).encode())
+                ends.append(((caller, model.id, seen.hexdigest()), size))
+            elif ends and model.cached and size >= model.cached:
+                last = size
+                read = max(read, self._found(ends[-_LOOKBACK if model.anthropic else -1 :]))
+                points.append((ends[-1][0], 3600.0 if block["cachePoint"].get("ttl") == "1h" else 300.0))
         for key, keeps in points:
             self._kept[key] = (clock.now() + keeps, keeps)
         usage = {"inputTokens": size - last, "outputTokens": 0}
         if model.cached:
             usage |= {"cacheReadInputTokens": read, "cacheWriteInputTokens": last - read}
         return usage
+
+    def _found(self, ends: Sequence[tuple[tuple[str, str, str], int]]) -> int:
+        """How many tokens up to the last of ``ends`` that is kept; it is kept on."""
+        for key, size in reversed(ends):
+            until, keeps = self._kept.get(key, (0.0, 0.0))
+            if until > clock.now():
+                self._kept[key] = (clock.now() + keeps, keeps)
+                return size
+        return 0
 
 
 def _prompt(body: Json) -> list[tuple[int, Json]]:

@@ -79,7 +79,7 @@ class Emulator:
         self.settings = settings or Settings()
         self.faults = Faults.of(faults)
         self._record = Record(_patterns(denied, known=services is None))
-        self.backing = backing or Backing.offline()
+        self.backing = (backing or Backing.offline()).begun()
         self._services = services
         self._port = port
         self._supervisor: Supervisor | None = None
@@ -155,8 +155,15 @@ class Emulator:
 
     @property
     def denied(self) -> set[str]:
-        """Patterns of IAM actions that are not allowed; may be changed."""
+        """Patterns of IAM actions that are not allowed; may be changed, and set to others.
+
+        Setting it raises BadInput for what is no list, UnknownName for an action that no service here needs.
+        """
         return self._record.denied
+
+    @denied.setter
+    def denied(self, patterns: Iterable[str]) -> None:
+        self._record.denied = _patterns(patterns, known=self._services is None)
 
     @property
     def nova(self) -> NovaSonicStream:

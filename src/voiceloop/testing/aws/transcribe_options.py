@@ -1,7 +1,8 @@
 """What a caller may ask of Transcribe, checked as the service does.
 
 Sources: Amazon Transcribe API reference, "StartStreamTranscription"; Amazon Transcribe developer guide, "Setting up a
-streaming transcription". Where AWS publishes no text for an error, ours names the option and what is allowed.
+streaming transcription" and "Supported languages"; the languages are the values of LanguageCode in its service model,
+version 2017-10-26. Where AWS publishes no text for an error, ours names the option and what is allowed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,16 @@ _CHOICES = {
     "identify-multiple-languages": ("true", "false"),
 }
 _NAME = re.compile(r"[0-9a-zA-Z._-]{1,200}")
-_LANGUAGE = re.compile(r"[a-z]{2,3}-[A-Z]{2}")
+_LANGUAGES = frozenset(
+    """
+    af-ZA am-ET ar-AE ar-SA be-BY bg-BG bn-IN bs-BA ca-ES ckb-IQ ckb-IR cs-CZ cy-WL da-DK de-CH de-DE el-GR
+    en-AB en-AU en-GB en-IE en-IN en-NZ en-US en-WL en-ZA es-ES es-MX es-US et-ET eu-ES fa-AF fa-IR fi-FI fr-CA
+    fr-FR gl-ES gu-IN he-IL hi-IN hr-HR ht-HT hu-HU hy-AM id-ID is-IS it-IT ja-JP jv-ID ka-GE kab-DZ kk-KZ km-KH
+    kn-IN ko-KR lg-IN lt-LT lv-LV mk-MK ml-IN mr-IN ms-MY my-MM ne-NP nl-NL no-NO or-IN pa-IN pl-PL ps-AF pt-BR
+    pt-PT ro-RO ru-RU si-LK sk-SK sl-SI so-SO sq-AL sr-RS su-ID sv-SE sw-BI sw-KE sw-RW sw-TZ sw-UG ta-IN te-IN
+    th-TH tl-PH tr-TR uk-UA uz-UZ vi-VN zh-CN zh-HK zh-TW zu-ZA
+    """.split()
+)
 _ENTITIES = frozenset((
     "ADDRESS", "BANK_ACCOUNT_NUMBER", "BANK_ROUTING", "CREDIT_DEBIT_CVV", "CREDIT_DEBIT_EXPIRY",
     "CREDIT_DEBIT_NUMBER", "EMAIL", "NAME", "PHONE", "PIN", "SSN", "AGE", "DATE_TIME", "LICENSE_PLATE",
@@ -155,8 +165,10 @@ def _languages(given: Mapping[str, str]) -> tuple[str | None, tuple[str, ...]]:
     if (code is not None) + one + many != 1:
         raise _wrong("Exactly one of language-code, identify-language and identify-multiple-languages must be set.")
     for language in filter(None, (code, *languages)):
-        if not _LANGUAGE.fullmatch(language):
-            raise _invalid("language-code", language, "Member must satisfy enum value set of language codes")
+        if language not in _LANGUAGES:
+            name = "language-code" if language == code else "language-options"
+            allowed = f"Member must satisfy enum value set: [{', '.join(sorted(_LANGUAGES))}]"
+            raise _invalid(name, language, allowed)
     if (one or many) and len(languages) < 2:
         raise _wrong("language-options must have at least two language codes to identify languages.")
     if languages and not (one or many):
