@@ -110,11 +110,12 @@ class Backing:
         first_token: float = 0.0,
         polly_delay: float = 0.0,
     ) -> Self:
-        """Scripts, which every emulator begins afresh: each stretch of loud audio is heard as the next of ``heard``, on
-        every stream from the first; each request gets the next of ``replies``, from the first again after the last.
-        Speech is any loud sound, such as ``voiceloop.testing.scripted.tone``: the session that listens to it needs
-        ``turns=ScriptedTurns()`` too, or "manual". What is heard and said stands as it is written. Raises BadInput for
-        what cannot be a script.
+        """Scripts, which every emulator begins afresh: each stretch of loud audio is heard as the next of ``heard``,
+        on every stream from the first; each request gets the next of ``replies``, from the first again after the
+        last. What is heard and said stands as it is written.
+
+        Speech is any loud sound, such as ``voiceloop.testing.scripted.tone``; the session that listens to it needs
+        ``turns=ScriptedTurns()`` too, or "manual". Raises BadInput for what cannot be a script.
         """
         from voiceloop.testing.scripted.reasoner import ScriptedReasoner, check_replies
         from voiceloop.testing.scripted.recognizer import ScriptedRecognizer, check_utterances
