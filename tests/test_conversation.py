@@ -66,6 +66,21 @@ def talk() -> Conversation:
     return Conversation()
 
 
+@pytest.mark.parametrize(
+    ("data", "media_type", "named"),
+    [
+        ("image/png", b"\x89PNG", "data must be the bytes of a picture's file; it is of type str"),
+        (b"", "image/png", "it is empty"),
+        (b"\x89PNG", "nonsense", "media_type must be a picture's, such as 'image/png', not 'nonsense'"),
+        (b"\x89PNG", b"hush", "not bytes"),
+    ],
+)
+def test_what_cannot_be_a_picture_is_refused(data: bytes, media_type: str, named: str) -> None:
+    with pytest.raises(BadInput, match=named) as refused:
+        ImagePart(data, media_type)
+    assert "hush" not in str(refused.value)
+
+
 def test_nobody_said_anything(talk: Conversation) -> None:
     assert talk.view() == ()
     assert talk.entries == ()

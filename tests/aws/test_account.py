@@ -39,9 +39,12 @@ def in_region(region: str, **settings: object) -> Account:
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"region": "US East (N. Virginia)"}, "region='US East"),
-        ({"region": ""}, "region=''"),
-        ({"region": "us-east-1/"}, "region='us-east-1/'"),
+        ({"region": "US East (N. Virginia)"}, "unknown region 'US East"),
+        ({"region": ""}, "unknown region ''"),
+        ({"region": "us-east-1/"}, "unknown region 'us-east-1/'. Did you mean 'us-east-1'"),
+        ({"region": "us-east1"}, "unknown region 'us-east1'. Did you mean 'us-east-1'"),
+        ({"endpoints": {"transcribe": "https://h"}}, "endpoints 'transcribe'. Did you mean 'transcribestreaming'"),
+        ({"endpoints": {"bedrock": "https://h"}}, "endpoints 'bedrock'. Did you mean 'bedrock-runtime'"),
         ({"profile": ""}, "profile=''"),
         ({"endpoints": {"polly": "127.0.0.1:8443"}}, r"endpoints\['polly'\]='127.0.0.1:8443'"),
         ({"endpoints": {"": "https://host/path"}}, "a path is not used"),
@@ -215,14 +218,49 @@ async def test_broken_files_and_wrong_settings_are_bad_input(
         await in_region("us-east-1").access(pool)
     profile(bare_environment, "")
     monkeypatch.setenv("AWS_REGION", "Mars!")
-    with pytest.raises(BadInput, match="'Mars!'"):
+    with pytest.raises(BadInput, match=r"'Mars!'.*AWS_REGION"):
         await Account(keys=KEYS).access(pool)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_POLLY", "nowhere")
-    with pytest.raises(BadInput, match="polly='nowhere'"):
-        await in_region("us-east-1").access(pool)
 
 
 # ---- endpoints
+
+
+@pytest.mark.parametrize(
+    ("variables", "file", "named"),
+    [
+        ({"AWS_ENDPOINT_URL_POLLY": "nowhere"}, "", "AWS_ENDPOINT_URL_POLLY='nowhere'"),
+        ({"AWS_ENDPOINT_URL": "ftp://h"}, "", "AWS_ENDPOINT_URL='ftp://h'"),
+        ({}, "[default]\nendpoint_url = h:1\n", "endpoint_url of the profile='h:1'"),
+        (
+            {},
+            "[default]\nservices = mine\n[services mine]\npolly =\n  endpoint_url = https://h/p\n",
+            r"endpoint_url of polly in \[services mine\]='https://h/p'",
+        ),
+    ],
+)
+async def test_a_wrong_endpoint_is_named_by_where_it_is_set(
+    pool: vl.Pool,
+    bare_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    file: str,
+    named: str,
+) -> None:
+    profile(bare_environment, file)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    access = await in_region("us-east-1").access(pool)
+    with pytest.raises(BadInput, match=named):
+        await access.client("polly")
+
+
+async def test_a_wrong_endpoint_of_a_service_that_is_not_used_is_no_matter(
+    pool: vl.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING", "localhost:1")
+    access = await in_region("us-east-1").access(pool)
+    assert access.endpoint("bedrock-runtime") == "https://bedrock-runtime.us-east-1.amazonaws.com"
+
 
 FILE = "[default]\nservices = local\nendpoint_url = https://all.file:1\n[services local]\npolly =\n  endpoint_url = https://polly.file:1\n"
 

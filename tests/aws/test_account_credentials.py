@@ -17,11 +17,14 @@ from urllib.parse import parse_qs
 import anyio
 import botocore.credentials
 import pytest
+from attrs import evolve
 
 import voiceloop as vl
+from voiceloop.aws import Bedrock, NovaSonic, Polly, Transcribe
 from voiceloop.aws.account import Access, Account, Credentials, Keys
 from voiceloop.aws.faults import fault_of
 from voiceloop.errors import ProviderError, ProviderRefused, ProviderTimeout, ProviderUnavailable
+from voiceloop.testing.aws import Backing, Emulator
 
 from .web import Asked, Authority, Told, tunnel, web
 
@@ -46,6 +49,19 @@ async def test_keys_given_by_hand(pool: vl.Pool) -> None:
     expires = datetime(2040, 1, 1, tzinfo=UTC)
     access = await Account("us-east-1", keys=Keys("AKID", "secret", "token", expires)).access(pool)
     assert await access.credentials() == Credentials("AKID", "secret", "token", expires)
+
+
+@pytest.mark.parametrize("name", ["cascade", "nova"])
+async def test_keys_that_have_expired_are_refused_before_any_request(name: str) -> None:
+    async with Emulator(Backing.scripted(replies=["Fine."])) as aws:
+        keys = aws.issue(seconds=1)
+        past = Keys(keys.access_key, keys.secret_key, keys.session_token, datetime.now(UTC) - timedelta(seconds=1))
+        account = evolve(aws.account(), keys=past)
+        model = vl.Cascade(Transcribe(account=account), Bedrock(account=account), Polly(account=account))
+        with pytest.raises(ProviderRefused, match=r"keys expired at .* UTC"):
+            async with vl.Session(NovaSonic(account=account) if name == "nova" else model):
+                pass
+        assert not aws.calls
 
 
 async def test_the_environment(pool: vl.Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -18,7 +17,8 @@ from attrs import define, field, frozen, validators
 from voiceloop import clock
 from voiceloop.aws.chain import Chain, Credentials
 from voiceloop.aws.fault_hints import PROVIDERS
-from voiceloop.aws.faults import from_boto
+from voiceloop.aws.faults import expired, from_boto
+from voiceloop.aws.places import check_region, check_url, endpoint_urls, is_region
 from voiceloop.aws.shelf import shelved
 from voiceloop.aws.wire.stream import Deadlines, EventStream, StreamRequest, Wire
 from voiceloop.aws.wire.tls import shared_context
@@ -62,44 +62,6 @@ class Keys:
             raise BadInput(f"expires={self.expires!r} has no time zone", hint="Give it in UTC: datetime.now(UTC).")
 
 
-def _check_url(what: str, url: str, *, proxy: bool = False) -> None:
-    """Raise BadInput unless ``url`` is a scheme, host and port and nothing else; one with a password is not shown.
-
-    A proxy's may have a user and password, and is reached without TLS: the tunnel through it has its own.
-    """
-    named = what if proxy or "@" in url else f"{what}={url!r}"
-    schemes = ("http",) if proxy else ("https", "http")
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        begin = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise BadInput(f"{named} must begin with {begin} and name a host, and a port if it is not the usual one")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise BadInput(f"{named} must end with its host or port; a path is not used")
-    if not proxy and parts.username is not None:
-        raise BadInput(f"{named} must not hold a user name or password")
-
-
-_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-
-
-def _check_region(what: str, region: str) -> None:
-    if not _REGION.fullmatch(region):
-        raise BadInput(f"{what}={region!r} is no region's name, such as 'us-east-1' or 'eu-central-1'")
-
-
-def _endpoints(given: Mapping[str, str]) -> dict[str, str]:
-    if not isinstance(given, Mapping) or not all(isinstance(part, str) for pair in given.items() for part in pair):
-        raise BadInput(
-            "endpoints must be URLs by the names of services",
-            hint='Such as {"polly": "https://..."}, or {"": "https://..."} for all.',
-        )
-    return dict(given)
-
-
 @frozen
 class Account:
     """Whose AWS account is used, and how it is reached. An immutable value; making one does no I/O.
@@ -111,13 +73,13 @@ class Account:
     ``AWS_CA_BUNDLE``, then the system's. ``proxy``: by default ``HTTPS_PROXY`` and ``NO_PROXY``. ``wire``:
     what carries event streams and requests, for tests.
 
-    Raises BadInput for a region, URL or proxy that cannot be one.
+    Raises BadInput for a URL or proxy that cannot be one, UnknownName for a region or a service that cannot.
     """
 
     region: str | None = None
     profile: str | None = None
     keys: Keys | None = None
-    endpoints: Mapping[str, str] = field(factory=dict, hash=False, converter=_endpoints)
+    endpoints: Mapping[str, str] = field(factory=dict, hash=False, converter=endpoint_urls)
     ca_bundle: Path | str | None = None
     proxy: str | None = field(default=None, repr=False)
     wire: Wire | None = None
@@ -128,13 +90,11 @@ class Account:
             if value is not None and not isinstance(value, kinds):
                 raise BadInput(f"{name} must be of type {kinds[0].__name__}, not {type(value).__name__}")
         if self.region is not None:
-            _check_region("region", self.region)
+            check_region(self.region)
         if self.profile is not None and not self.profile:
             raise BadInput("profile='' must be the name of a profile, or None")
-        for service, url in self.endpoints.items():
-            _check_url(f"endpoints[{service!r}]", url)
         if self.proxy is not None:
-            _check_url("proxy", self.proxy, proxy=True)
+            check_url("proxy", self.proxy, proxy=True)
 
     async def access(self, resources: Resources) -> Access:
         """The account made ready: configuration read, region known. Shared by all that use the same pool.
@@ -172,7 +132,7 @@ def is_account(instance: object, attribute: Any, value: object) -> None:
     given, hint = type(value).__name__, "Leave it out for the account of the environment."
     if isinstance(value, Keys):
         hint = f"Pass {attribute.name}=Account(keys=...)."
-    elif isinstance(value, str) and _REGION.fullmatch(value) and "-" in value:
+    elif isinstance(value, str) and is_region(value):
         given, hint = repr(value), f'Pass {attribute.name}=Account(region="{value}").'
     elif isinstance(value, str):  # it may be a key
         hint = f'Pass {attribute.name}=Account(region="...") or Account(profile="...").'
@@ -198,24 +158,22 @@ class Access:
         chain = Chain.load(account.profile, account.keys)
         chain.preload()
         region = chain.region(account.region)
-        _check_region("the configured region", region)
+        check_region(region, hint="See AWS_REGION, AWS_DEFAULT_REGION and the profile's region.")
         ca_bundle = chain.ca_bundle(str(account.ca_bundle) if account.ca_bundle else None)
         if ca_bundle is not None and not Path(ca_bundle).is_file():
             raise BadInput(
                 f"there is no file of certificates {ca_bundle!r}",
                 hint="Check Account(ca_bundle=...), AWS_CA_BUNDLE and the profile's ca_bundle.",
             )
-        access = cls(account, region, ca_bundle, chain, resources, wire=account.wire)
-        for service in PROVIDERS:
-            url = access.set_endpoint(service)
-            if url is not None:
-                _check_url(f"the configured endpoint of {service}", url)
-        return access
+        return cls(account, region, ca_bundle, chain, resources, wire=account.wire)
 
     async def credentials(self) -> Credentials:
-        """Fresh credentials, frozen. Raises ProviderRefused, naming the variables and commands, without any."""
+        """Fresh credentials, frozen. Raises ProviderRefused, naming the variables and commands, without any, and for
+        keys of the account that have expired."""
         keys = self.account.keys
         if keys is not None:
+            if keys.expires is not None and keys.expires <= clock.utcnow():
+                raise expired(keys.expires)
             return Credentials(keys.access_key, keys.secret_key, keys.session_token, keys.expires)
         with clock.outside_work():
             found = await self._found()
@@ -252,9 +210,15 @@ class Access:
         raise failure
 
     def set_endpoint(self, service: str) -> str | None:
-        """The URL that the account, the environment or the config file sets for ``service``, or None."""
-        given = self.account.endpoints.get(service) or self.account.endpoints.get("")
-        url = given or self.chain.configured_endpoint(service)
+        """The URL that the account, the environment or the config file sets for ``service``, or None.
+
+        Raises BadInput, naming where it is set, for what is no URL of an endpoint.
+        """
+        url = self.account.endpoints.get(service) or self.account.endpoints.get("")
+        if not url:
+            where, url = self.chain.configured_endpoint(service)
+            if url:
+                check_url(where, url)
         return url.rstrip("/") if url else None
 
     def endpoint(self, service: str) -> str:

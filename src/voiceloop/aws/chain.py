@@ -108,19 +108,19 @@ class Chain:
         path = given or self.session.get_config_variable("ca_bundle")
         return str(path) if path else None
 
-    def configured_endpoint(self, service: str) -> str | None:
-        """The URL that the environment or the config file sets for ``service``, in boto's order."""
+    def configured_endpoint(self, service: str) -> tuple[str, str]:
+        """Where the environment or the config file sets a URL for ``service``, in boto's order, and the URL; empty
+        where none does."""
         if self.session.get_config_variable("ignore_configured_endpoint_urls"):
-            return None
-        name = _SERVICE_IDS.get(service, service.replace("-", "_"))
-        section = self.services.get(str(self.profile.get("services")), {}).get(name, {})
-        found = (
-            os.environ.get(f"AWS_ENDPOINT_URL_{name.upper()}")
-            or os.environ.get("AWS_ENDPOINT_URL")
-            or (section.get("endpoint_url") if isinstance(section, Mapping) else None)
-            or self.profile.get("endpoint_url")
-        )
-        return str(found) if found else None
+            return "", ""
+        name, services = _SERVICE_IDS.get(service, service.replace("-", "_")), self.profile.get("services")
+        section = self.services.get(str(services), {}).get(name, {})
+        variables = (f"AWS_ENDPOINT_URL_{name.upper()}", "AWS_ENDPOINT_URL")
+        places = [(variable, os.environ.get(variable)) for variable in variables]
+        if isinstance(section, Mapping):
+            places.append((f"endpoint_url of {name} in [services {services}]", section.get("endpoint_url")))
+        places.append(("endpoint_url of the profile", self.profile.get("endpoint_url")))
+        return next(((where, str(url)) for where, url in places if url), ("", ""))
 
     def regional_endpoint(self, service: str, region: str) -> tuple[str, tuple[str, ...]]:
         """The service's URL in ``region``, and the regions that have it if, as far as botocore knows, this has not.

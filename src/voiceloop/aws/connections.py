@@ -222,8 +222,11 @@ def _as_botocore(error: Exception, url: str) -> Exception:
     """The error that botocore's own HTTP session would raise, from aiohttp's."""
     if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         # Its text has the proxy's URL, and that may have a password.
-        words = f"status {error.status}" if isinstance(error, aiohttp.ClientHttpProxyError) else type(error).__name__
-        made: Exception = exceptions.ProxyConnectionError(proxy_url="that is set", error=words)
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            where, words = "that is set", f"status {error.status}"
+        else:
+            where, words = f"{error.host}:{error.port}", type(error).__name__
+        made: Exception = exceptions.ProxyConnectionError(proxy_url=where, error=words)
         return made
     for kinds, make in _KINDS:
         if isinstance(error, kinds):

@@ -59,13 +59,19 @@ TRANSPORT_ERRORS = {
     "TimeoutError": Row(ProviderTimeout, "retry", REACH),
     "ServerTimeoutError": Row(ProviderTimeout, "retry", REACH),
     "ProxyConnectionError": Row(
-        ProviderUnavailable, "do not retry", "Check HTTPS_PROXY, NO_PROXY and the proxy itself."
+        ProviderUnavailable,
+        "do not retry",
+        "Check HTTPS_PROXY, NO_PROXY or Account(proxy=...), and the proxy itself.",
     ),
     "ClientHttpProxyError": Row(
-        ProviderUnavailable, "do not retry", "Check HTTPS_PROXY, NO_PROXY and the proxy itself."
+        ProviderUnavailable,
+        "do not retry",
+        "Check HTTPS_PROXY, NO_PROXY or Account(proxy=...), and the proxy itself.",
     ),
     "ClientProxyConnectionError": Row(
-        ProviderUnavailable, "do not retry", "Check HTTPS_PROXY, NO_PROXY and the proxy itself."
+        ProviderUnavailable,
+        "do not retry",
+        "Check HTTPS_PROXY, NO_PROXY or Account(proxy=...), and the proxy itself.",
     ),
     "SSLCertVerificationError": Row(ProviderUnavailable, "do not retry", CERTIFICATE),
     "ClientConnectorCertificateError": Row(ProviderUnavailable, "do not retry", CERTIFICATE),

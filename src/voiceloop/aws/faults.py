@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from attrs import define
@@ -18,9 +19,9 @@ from voiceloop.aws.fault_clock import advice, skew
 from voiceloop.aws.fault_hints import ACTIONS, NOVA, PROVIDERS, QUOTAS, SIGNING_NAMES
 from voiceloop.aws.fault_table import ROWS, Remedy, Row, plain
 from voiceloop.aws.wire.stream import Message
-from voiceloop.errors import ProviderError, VoiceloopError
+from voiceloop.errors import ProviderError, ProviderRefused, VoiceloopError
 
-__all__ = ("AwsFault", "Remedy", "fault_of", "from_boto", "from_message", "from_response", "translated")
+__all__ = ("AwsFault", "Remedy", "expired", "fault_of", "from_boto", "from_message", "from_response", "translated")
 
 _LONGEST = 300
 # Members of an error's body, beside its message, that say more of it.
@@ -96,7 +97,8 @@ def from_boto(service: str, operation: str, error: BaseException, *, provider: s
     if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
         return _of_client_error(service, operation, response, provider)
     names = [kind.__name__ for kind in type(error).__mro__]
-    words = _WITHOUT_VALUES if "ParamValidationError" in names else str(error) or _WORDLESS.get(names[0], names[0])
+    own = next((_WORDS[name] for name in names if name in _WORDS), None)
+    words = own or str(error) or _WORDLESS.get(names[0], names[0])
     answer = _Answer(service, operation, None, type(error).__name__, words, None, "")
     row = next((CREDENTIAL_ERRORS[name] for name in names if name in CREDENTIAL_ERRORS), None)
     if row is not None:
@@ -104,6 +106,15 @@ def from_boto(service: str, operation: str, error: BaseException, *, provider: s
     row = next((TRANSPORT_ERRORS[name] for name in names if name in TRANSPORT_ERRORS), None)
     # Only these are kept whole: the others may hold what was said, or headers with a token.
     return answer.error(row or UNKNOWN, provider, keep=error if row else None)
+
+
+def expired(when: datetime) -> ProviderError:
+    """The error of keys that the account was given and that ended at ``when``: no request can be made with them."""
+    words = f"the account's keys expired at {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    hint = "Fetch new ones, and give a new Account(keys=...); without keys, boto's chain renews them by itself."
+    error = ProviderRefused(words, provider="AWS", doing="signing", hint=hint)
+    error.__cause__ = AwsFault("", "", None, "ExpiredKeys", words)
+    return error
 
 
 class translated:
@@ -129,7 +140,14 @@ class translated:
 
 
 _FAILURES = {"BotoCoreError", "ClientError"}
-_WITHOUT_VALUES = "the request does not fit the service's model"
+# In place of words that hold what was said, or that mislead: aiohttp's of half an answer have a status 400.
+_HALF = "the connection broke in the middle of the answer"
+_WORDS = {
+    "ParamValidationError": "the request does not fit the service's model",
+    "ClientPayloadError": _HALF,
+    "IncompleteReadError": _HALF,
+    "ResponseStreamingError": _HALF,
+}
 _WORDLESS = {"TimeoutError": "no answer in time"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -11,6 +12,7 @@ from voiceloop.errors import BadInput
 from voiceloop.events import Heard
 
 SMALLEST_LIMIT = 64
+_PICTURE = re.compile(r"image/[A-Za-z0-9.+-]{1,64}")
 
 # ---------------------------------------------------------------- messages: what a provider sees
 
@@ -25,10 +27,21 @@ class TextPart:
 
 @frozen
 class ImagePart:
-    """A picture: ``data`` is an encoded file, ``media_type`` such as "image/jpeg"."""
+    """A picture: ``data`` is an encoded file, ``media_type`` such as "image/jpeg". Raises BadInput."""
 
     data: bytes = field(repr=lambda data: f"<{len(data)} bytes>")
     media_type: str
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.data, bytes) or not self.data:
+            given = "empty" if isinstance(self.data, bytes) else f"of type {type(self.data).__name__}"
+            raise BadInput(
+                f"data must be the bytes of a picture's file; it is {given}",
+                hint='As in ImagePart(Path("cat.png").read_bytes(), "image/png").',
+            )
+        if not isinstance(self.media_type, str) or not _PICTURE.fullmatch(self.media_type):
+            given = repr(self.media_type) if isinstance(self.media_type, str) else type(self.media_type).__name__
+            raise BadInput(f"media_type must be a picture's, such as 'image/png', not {given}")
 
 
 @frozen

@@ -69,7 +69,7 @@ VALUES = st.recursive(
 IDS = st.text(min_size=1, max_size=80).map(lambda text: text.strip() or "c")
 PICTURES = st.builds(
     ImagePart,
-    st.sampled_from([PNG, b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF....WEBP", b"", b"BM"]),
+    st.sampled_from([PNG, b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF....WEBP", b"\0", b"BM"]),
     st.sampled_from(["image/png", "image/jpeg", "image/bmp"]),
 )
 
@@ -226,6 +226,8 @@ def test_a_call_is_forced_for_words_only() -> None:
     assert "toolChoice" not in build(HAIKU, request(*asked, tools=(TIME,)), forced)["toolConfig"]
     with pytest.raises(UnknownName, match="book_room"):
         build(HAIKU, request(tools=(BOOK,)), forced)
+    with pytest.raises(UnknownName, match=r"'time'\. Known: none"):
+        build(HAIKU, request(), forced)
 
 
 def test_pictures_that_bedrock_would_refuse_are_told_in_words() -> None:

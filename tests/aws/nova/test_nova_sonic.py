@@ -27,7 +27,11 @@ FIRST = "amazon.nova-sonic-v1:0"
         ({"endpointing": "fast"}, "endpointing='fast': 'high', 'medium', 'low'"),
         ({"endpointing": "high", "model": FIRST}, "has no such setting"),
         ({"tool_choice": "any", "model": FIRST}, "tool_choice='any'"),
+        ({"tool_choice": 1}, "tool_choice must be of type str"),
+        ({"voices": 1}, "neither a text nor several texts"),
         ({"voice": "lupe", "language": "de-DE"}, "does not speak de-DE: lennart, tina do"),
+        ({"language": "german"}, "unknown language of amazon.nova-2-sonic-v1:0 'german'.*de-DE"),
+        ({"language": 1}, "unknown language of .* '1'"),
     ],
 )
 def test_what_is_refused(options: dict[str, Any], said: str) -> None:
@@ -40,6 +44,7 @@ def test_a_voice_that_does_not_exist() -> None:
         NovaSonic(voice="tifany")
     assert caught.value.matches[0] == "tiffany"
     assert NovaSonic(voice="nova-new", voices=("nova-new",)).voice == "nova-new"
+    assert NovaSonic(voice="nova-new", voices="nova-new").voices == ("nova-new",)  # type: ignore[arg-type]
 
 
 def test_the_german_voice_differs_by_model() -> None:

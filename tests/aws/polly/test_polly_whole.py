@@ -110,6 +110,7 @@ async def test_a_generative_voice_speaks_too(aws: Emulator, pool: Pool) -> None:
         (TEXT, {"format": "pcm", "sample_rate": 24000}, BadInput, "8000, 16000 Hz is allowed for pcm"),
         (TEXT, {"marks": ["words"]}, UnknownName, "Did you mean 'word'"),
         (TEXT, {"marks": "ssml"}, BadInput, "needs a text with ssml=True"),
+        ("<speak>Hello</speak>", {}, BadInput, "SSML document.*ssml=True"),
         (" \n", {}, BadInput, "blank"),
         ("", {"ssml": True}, BadInput, "blank"),
         ("a " * 3000, {"marks": ["word"]}, BadInput, "format='pcm'"),

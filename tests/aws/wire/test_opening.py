@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceloop import clock, errors
-from voiceloop.aws import Account
+from voiceloop.aws import Account, Polly
 from voiceloop.aws.wire import tls
 from voiceloop.aws.wire.proxy import Tunnel, TunnelRefused
 from voiceloop.aws.wire.stream import Deadlines, Message, StreamRequest
@@ -151,6 +151,21 @@ async def test_a_proxy_that_refuses(
     assert caught.value.retryable is retryable
     assert "HTTPS_PROXY" in str(caught.value)
     assert "s3cret" not in str(caught.value) + repr(account)
+
+
+async def test_a_proxy_that_is_not_there(pool: Pool) -> None:
+    account = Account("eu-west-1", keys=KEYS, proxy=f"http://me:s3cret@127.0.0.1:{free_port()}")
+    with pytest.raises(errors.ProviderUnavailable, match=r"the proxy 127.0.0.1:\d+ cannot .*HTTPS_PROXY") as failure:
+        await converse(account, pool)
+    assert "s3cret" not in f"{failure.value} {failure.value.__cause__!r}"
+    with pytest.raises(errors.ProviderUnavailable, match=r"proxy URL: \"127.0.0.1:\d+\".*HTTPS_PROXY") as failure:
+        await Polly(account=account).synthesize("Hello.", pool=pool)
+    assert "s3cret" not in f"{failure.value} {failure.value.__cause__!r}"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 @given(st.lists(st.integers(1, 40), max_size=5))

@@ -253,9 +253,9 @@ def _tool_config(request: ReasonerRequest, options: Options) -> Block | None:
     given = {tool.name: tool for tool in request.tools}
     specs = [_spec(tool) for tool in given.values()]
     specs += [_gone(name) for name in sorted(_called(request.messages) - given.keys())]
+    choice = _choice(request, options, given)
     if not specs:
         return None
-    choice = _choice(request, options, given)
     return {"tools": specs, "toolChoice": choice} if choice else {"tools": specs}
 
 
@@ -272,13 +272,14 @@ def _called(messages: Sequence[Message]) -> set[str]:
 def _choice(request: ReasonerRequest, options: Options, given: Mapping[str, Tool]) -> Block | None:
     """A call is only forced for new words: forced after its own result, it would never end."""
     last = request.messages[-1].parts
-    if options.tool_choice == "auto" or not given or any(isinstance(part, ToolResultPart) for part in last):
+    choice = options.tool_choice
+    if choice not in ("auto", "any", *given):
+        raise UnknownName("tool for tool_choice", choice, given)
+    if choice == "auto" or not given or any(isinstance(part, ToolResultPart) for part in last):
         return None
-    if options.tool_choice == "any":
+    if choice == "any":
         return {"any": {}}
-    if options.tool_choice not in given:
-        raise UnknownName("tool for tool_choice", options.tool_choice, given)
-    return {"tool": {"name": options.tool_choice}}
+    return {"tool": {"name": choice}}
 
 
 def _spec(tool: Tool) -> Block:

@@ -84,8 +84,13 @@ def voices_of(model: str) -> dict[str, Voice]:
     return dict(_FIRST_VOICES if model == FIRST else _LATER_VOICES)
 
 
+def languages_of(model: str) -> set[str]:
+    """The languages of ``model``, as BCP 47 tags."""
+    return {tag for voice in voices_of(model).values() for tag in (voice.language, *_ALSO.get(voice.name, ()))}
+
+
 def speaks(voice: Voice, language: str) -> bool:
-    """Whether ``voice`` speaks ``language``, a BCP 47 tag or the first part of one."""
+    """Whether ``language``, a BCP 47 tag or the first part of one, is the voice's own."""
     wanted = language.lower()
     own = (voice.language, *_ALSO.get(voice.name, ()))
-    return voice.polyglot or any(tag.lower() == wanted or tag.lower().split("-")[0] == wanted for tag in own)
+    return any(tag.lower() == wanted or tag.lower().split("-")[0] == wanted for tag in own)

@@ -39,6 +39,7 @@ from voiceloop.interfaces import (
 @asynccontextmanager
 async def open_link(model: NovaSonic, context: LinkContext) -> AsyncIterator[Link]:
     """Open the first connection; leaving closes whatever is open, properly if the service lets us."""
+    model.check_tools([tool.name for tool in context.settings().tools])
     access = await model.account.access(context.resources)
     learnt = await _learnt(model.model, context.resources)
     out = Outbox()
@@ -138,6 +139,11 @@ class NovaLink(Link):
                 self._model.check_voice(voice)
             except UnknownName as unknown:
                 raise SettingRefused(str(unknown), doing="changing the voice") from unknown
+        if "tools" in update.changed:
+            try:
+                self._model.check_tools([tool.name for tool in update.settings.tools])
+            except UnknownName as unknown:
+                raise SettingRefused(str(unknown), doing="changing the tools") from unknown
         if temperature is not None and not 0 <= temperature <= 1:
             raise SettingRefused(f"temperature={temperature!r}: a number from 0 to 1 is allowed")
         self._renewer.settings = update.settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal
 
@@ -10,7 +10,8 @@ from attrs import Attribute, field, frozen
 
 from voiceloop.audio import AudioFormat
 from voiceloop.aws.account import Account, is_account
-from voiceloop.aws.nova.family import SECOND, Family, Voice, family_of, speaks, voices_of
+from voiceloop.aws.arguments import of_kind, texts
+from voiceloop.aws.nova.family import SECOND, Family, Voice, family_of, languages_of, speaks, voices_of
 from voiceloop.aws.nova.waits import Waits
 from voiceloop.conversation import HistoryLimits
 from voiceloop.errors import BadInput, UnknownName
@@ -53,7 +54,8 @@ class NovaSonic(SpeechModel):
     - ``max_tokens``, ``top_p`` and ``temperature`` of a reply.
     - ``endpointing``: how soon a pause ends the user's turn: "high" (1.5 s), "medium" (1.75 s), "low" (2 s); None:
       the service's default.
-    - ``tool_choice``: "auto", "any", or the name of the tool that each reply has to begin with.
+    - ``tool_choice``: "auto", "any", or the name of the tool that each reply has to begin with; connecting raises
+      UnknownName where the session has no such tool.
     - ``renew_after``, ``deadline``, ``quiet_after`` in s: the age from which a connection is replaced at a good
       moment, and by which it is replaced at any; and a silence of both sides after which it is replaced. The service
       ends a connection at 480 s, and some after 295 s without speech.
@@ -66,7 +68,7 @@ class NovaSonic(SpeechModel):
     - ``waits``: how long a connection is waited for, see :class:`Waits`.
     - ``retry``: the attempts to connect again after a failure.
 
-    Raises UnknownName for a voice that does not exist, BadInput for other values.
+    Raises UnknownName for a voice or a language that does not exist, BadInput for other values.
     """
 
     name = "Amazon Nova Sonic"
@@ -75,14 +77,14 @@ class NovaSonic(SpeechModel):
     model: str = field(default=SECOND, kw_only=True)
     account: Account = field(factory=Account, kw_only=True, validator=is_account)
     language: str | None = field(default=None, kw_only=True)
-    voices: tuple[str, ...] = field(default=(), converter=tuple, kw_only=True)
+    voices: tuple[str, ...] = field(default=(), converter=texts, kw_only=True)
     input_rate: int = field(default=16_000, validator=_rate, kw_only=True)
     output_rate: int = field(default=24_000, validator=_rate, kw_only=True)
     max_tokens: int = field(default=1024, validator=_positive, kw_only=True)
     top_p: float = field(default=0.9, validator=_share, kw_only=True)
     temperature: float = field(default=0.7, validator=_share, kw_only=True)
     endpointing: Literal["high", "medium", "low"] | None = field(default=None, kw_only=True)
-    tool_choice: str | None = field(default=None, kw_only=True)
+    tool_choice: str | None = field(default=None, validator=of_kind(str), kw_only=True)
     renew_after: float = field(default=360.0, validator=_positive, kw_only=True)
     deadline: float = field(default=440.0, validator=_positive, kw_only=True)
     quiet_after: float = field(default=240.0, validator=_positive, kw_only=True)
@@ -152,14 +154,20 @@ class NovaSonic(SpeechModel):
     def _voices(self) -> Mapping[str, Voice | None]:
         return {**dict.fromkeys(self.voices), **voices_of(self.model)}
 
+    def check_tools(self, names: Iterable[str]) -> None:
+        """Raises UnknownName, with near matches, if ``tool_choice`` is none of a session's tools."""
+        if self.tool_choice is not None and self.tool_choice not in ("auto", "any", *names):
+            raise UnknownName("tool for tool_choice", self.tool_choice, names)
+
     def _check_language(self, language: str) -> None:
         known = voices_of(self.model)
+        if not isinstance(language, str) or not any(speaks(voice, language) for voice in known.values()):
+            hint = "A tag such as 'en-US', or its first part."
+            raise UnknownName(f"language of {self.model}", str(language), languages_of(self.model), hint=hint)
         voice = known.get(self.voice)
-        if voice is None or speaks(voice, language):
+        if voice is None or voice.polyglot or speaks(voice, language):
             return
         fitting = sorted(name for name, other in known.items() if speaks(other, language) and not other.polyglot)
-        if not fitting:
-            raise UnknownName("language", language, {other.language for other in known.values()})
         raise BadInput(
             f"voice={self.voice!r} does not speak {language}: {', '.join(fitting)} do",
             hint="In Nova 2 tiffany and matthew speak all languages.",

@@ -77,6 +77,8 @@ async def record(
     _check(polly, format, sample_rate, ssml, marks)
     if not text.strip():
         raise BadInput("text is blank; there is nothing to speak")
+    if not ssml and text.lstrip().startswith("<speak"):
+        raise BadInput("text is an SSML document, and its mark-up would be read out", hint="Give ssml=True.")
     pieces = [_document(text)] if ssml else scripts(text, polly.rate)
     if marks and len(pieces) > 1 and format not in _SAMPLES:
         raise BadInput(

@@ -10,7 +10,7 @@ from typing import cast
 
 import anyio
 
-from voiceloop.aws.wire.proxy import Tunnel, TunnelRefused
+from voiceloop.aws.wire.proxy import ProxyUnreachable, Tunnel, TunnelRefused
 from voiceloop.aws.wire.tls import Tls
 from voiceloop.aws.wire.wake import Wake
 
@@ -53,7 +53,12 @@ class Link(asyncio.Protocol):
         """Connect; the protocol that ALPN chose. Raises OSError, SSLError, TunnelRefused, BadInput for the proxy."""
         tunnel = Tunnel(proxy, host, port) if proxy else None
         at = (tunnel.host, tunnel.port) if tunnel else (host, port)
-        await asyncio.get_running_loop().create_connection(lambda: self, *at)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self, *at)
+        except OSError as error:
+            if tunnel is None:
+                raise
+            raise ProxyUnreachable(tunnel, error) from error
         if tunnel is not None:
             self._tunnel = tunnel
             self._put(tunnel.request())

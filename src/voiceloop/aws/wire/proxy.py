@@ -18,6 +18,14 @@ class TunnelRefused(Exception):
         self.status = status
 
 
+class ProxyUnreachable(OSError):
+    """The proxy itself cannot be reached; ``where`` is its host and port."""
+
+    def __init__(self, tunnel: Tunnel, error: OSError) -> None:
+        super().__init__(error.errno, error.strerror or str(error))
+        self.where = f"{tunnel.host}:{tunnel.port}"
+
+
 class Tunnel:
     """A tunnel to ``host`` and ``port`` through an HTTP proxy (CONNECT), without I/O.
 

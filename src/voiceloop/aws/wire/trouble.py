@@ -10,7 +10,7 @@ from attrs import frozen
 
 from voiceloop.aws import faults
 from voiceloop.aws.fault_hints import NOVA, PROVIDERS, REACH, WAIT
-from voiceloop.aws.wire.proxy import TunnelRefused
+from voiceloop.aws.wire.proxy import ProxyUnreachable, TunnelRefused
 from voiceloop.aws.wire.stream import Message
 from voiceloop.errors import (
     ProviderError,
@@ -80,6 +80,9 @@ class Trouble:
                 retryable=error.status >= 500,
                 hint=hint + _PROXY_HINT,
             )
+        if isinstance(error, ProxyUnreachable):
+            message = f"the proxy {error.where} cannot be reached ({_words(error)})"
+            return self._make(ProviderUnavailable, message, cause=error, hint=_PROXY_HINT)
         if isinstance(error, ssl.SSLCertVerificationError):
             message = f"the certificate of {self.host} is not trusted ({error.verify_message})"
             return self._make(ProviderUnavailable, message, cause=error, retryable=False, hint=_CERTIFICATE_HINT)
