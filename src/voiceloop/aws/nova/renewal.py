@@ -91,11 +91,11 @@ class Renewer:
 
     async def stands(self) -> None:
         """Wait until a connection serves. Raises ProviderError when none can be opened."""
-        while self.state is not State.OVER:
+        while not self.over:
             leg, until = self._current, clock.now() + _STOOD
-            while leg is not None and leg is self._current and not leg.stands and clock.now() < until:
+            while leg is not None and leg is self._current and not (leg.stands or self.over) and clock.now() < until:
                 await self._progress.wait(until)
-            if leg is not None and leg is self._current and leg.ready:
+            if leg is not None and leg is self._current and leg.ready and not self.over:
                 return
             if leg is None:
                 await self._progress.wait(until)
@@ -115,6 +115,11 @@ class Renewer:
         self.baton.tidy(self._current, clock.now())
         if self._current is not None:
             self._current.bell.ring()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state is State.OVER
 
     @property
     def full(self) -> bool:
@@ -370,6 +375,8 @@ class Renewer:
     def _trouble(self, leg: Leg, error: Exception | None) -> Trouble:
         """What kind of failure it was, and what is to be learnt from it."""
         kind = Trouble.PASSING if error is None else trouble(error)
+        if kind is Trouble.EXPIRED:  # in a conversation that stands, somebody may sign in again
+            return Trouble.LASTING if self._record.numbers == 1 else Trouble.PASSING
         if kind is Trouble.TOO_LONG:
             self.baton.shrink()
             return Trouble.PASSING

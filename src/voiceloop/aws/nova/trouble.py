@@ -22,6 +22,8 @@ class Trouble(Enum):
     """The history is longer than the service takes."""
     GENERIC = auto()
     """The service calls some input invalid, and does not say which."""
+    EXPIRED = auto()
+    """The credentials are no longer good."""
     LASTING = auto()
     """Permission, content, a request that is wrong: it will be refused again."""
 
@@ -36,7 +38,7 @@ def trouble(error: Exception) -> Trouble:
         if fault.remedy == "reopen with half the history":
             return Trouble.TOO_LONG
         if fault.remedy == "renew credentials":
-            return Trouble.PASSING
+            return Trouble.EXPIRED
         if _GENERIC in fault.message.lower():
             return Trouble.GENERIC
     if isinstance(error, ProviderError) and (error.retryable or not isinstance(error, ProviderRefused)):
