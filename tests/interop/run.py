@@ -1,4 +1,5 @@
 """Clients that voiceloop did not write, against the emulator: ``make interop ARGS=livekit_plugins``, or without ARGS.
+``llama_cpp`` is a server, against which voiceloop is the client.
 
 Each client is a script beside this file, with its requirements in a ``.txt`` of its name. It runs in an environment
 of its own, made on first use under ``.interop/``, as a child of ``voiceloop emulator``. What the clients get wrong is
@@ -36,13 +37,15 @@ _NOVA = {"InvokeModelWithBidirectionalStream"}
 @frozen
 class Client:
     """One script. ``calls``: the operations that it must have called. ``each``: on every one of ``pythons``, not only
-    on the first that there is. ``itself``: voiceloop is what is installed."""
+    on the first that there is. ``itself``: voiceloop is what is installed. ``server``: it needs no emulator, and is
+    given the Python of voiceloop, to be its client."""
 
     name: str
     calls: set[str]
     pythons: tuple[str, ...] = ("3.12", "3.13")
     each: bool = False
     itself: bool = False
+    server: bool = False
 
 
 CLIENTS = (
@@ -58,6 +61,7 @@ CLIENTS = (
         each=True,
         itself=True,
     ),
+    Client("llama_cpp", set(), ("3.11", "3.12", "3.13"), server=True),
 )
 
 
@@ -151,7 +155,9 @@ def hold(client: Client, version: str, base: str) -> bool:
     calls.unlink(missing_ok=True)
     emulator = [str(Path(sys.executable).with_name("voiceloop")), "emulator", "--quiet", "--calls", str(calls)]
     print(f"{client.name}, Python {version}", flush=True)
-    code = run([*emulator, *script, "--", str(python), str(_HERE / f"{client.name}.py"), str(file)], log)
+    command = [str(python), str(_HERE / f"{client.name}.py")]
+    under = [*command, sys.executable] if client.server else [*emulator, *script, "--", *command, str(file)]
+    code = run(under, log)
     seen = [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
     problems = [f"ended with {code}; see {log.relative_to(_ROOT)}"] if code else []
     problems += wrong(client, seen)

@@ -267,7 +267,7 @@ class _Asking:
         if name is None:
             return False
         known.add(name)
-        _log.info("%s does not take %s as it was sent; another way from now on", self.model, name)
+        _log.info("%s refused what was sent for %r; it is put in another way from now on", self.model, name)
         return True
 
     async def _error(self, refusal: Refusal) -> ProviderError:
