@@ -195,7 +195,7 @@ async def test_a_narrator_that_cannot_get_ready_loses_what_it_was_to_say() -> No
         await collect(running, log)
     assert (await welcome.done()).text == ""
     assert "reply-failed" in [event.code for event in of(log, vl.Notice)]
-    assert ends(log)[1] == (2, "completed", "Good.")
+    assert ends(log) == [(1, "failed", ""), (2, "completed", "Good.")]
 
 
 @pytest.mark.parametrize("name", ["first_token", "token_gap", "first_audio", "audio_gap", "tool_steps"])
@@ -215,7 +215,7 @@ async def test_what_could_not_be_spoken_was_not_heard(clause: int, heard: str, m
     speaks = {"faults": {clause: BROKE}, "marks": marks}
     model = cascade([], ["First sentence is fine. The second one is not.", "Good."], speaks=speaks)
     log = await talk(["Hi", OVER, "And now?", SECOND], model)
-    assert [turn[2] for turn in ends(log)] == [heard, "Good."]
+    assert [end[1:] for end in ends(log)] == [("failed", heard), ("completed", "Good.")]
     said = [("assistant", heard)] if heard else []
     history = [message for message in questions(model)[1] if message[1] != "Hi"]
     assert [message for message in history if message[0] == "assistant"] == said

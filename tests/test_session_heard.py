@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import anyio
 import pytest
 
@@ -30,7 +32,8 @@ class Player:
             self.handle = await running.say(LONG)
             await play(running)
             await self.handle.done()
-            await running.end_input()
+            with suppress(vl.SessionClosed):
+                await running.end_input()
         assert_log(self.log)
         ended = of(self.log, vl.TurnEnded)[0]
         [entry] = await self.memory.load(running.conversation_id)
@@ -204,6 +207,55 @@ async def test_the_last_report_may_come_after_the_estimated_end(last: float) -> 
     ended = the(log, vl.TurnEnded)
     assert (ended.heard.ms, ended.heard.basis, ended.heard.text) == (1140, "measured", "One two three four.")
     assert ended.at == pytest.approx(1.7)
+
+
+async def report(running: vl.Session, ms: float, times: int, *, every: float = 0.1) -> None:
+    """The player says again and again that it is there."""
+    for _ in range(times):
+        running.played(1, ms)
+        await anyio.sleep(every)
+
+
+@pytest.mark.parametrize("lead", [0.6, 60.0])
+async def test_a_player_that_stands_still_ends_the_turn_where_it_stands(lead: float) -> None:
+    """With all audio delivered, or not."""
+    player = Player(lead=lead, limits=vl.Limits(session=8))
+
+    async def play(running: vl.Session) -> None:
+        await anyio.sleep(1.6)
+        await report(running, 700, 102)
+
+    ended = await player.run(play)
+    assert (ended.reason, ended.heard.text) == ("interrupted", "One two")
+    assert (ended.heard.ms, ended.heard.basis, ended.heard.uncertainty_ms) == (700, "measured", 0)
+    assert ended.at == pytest.approx(11.6)
+    assert [notice.code for notice in of(player.log, vl.Notice)] == ["player-stalled"]
+    assert the(player.log, vl.SessionEnded).reason == "limit"
+
+
+async def test_a_player_that_waits_for_audio_does_not_stand_still() -> None:
+    log: list[vl.Event] = []
+    text = "One two three four."
+    async with session(cascade(replies=[[text, Delay(14), " Five."]])) as running, anyio.create_task_group() as group:
+        group.start_soon(collect, running, log)
+        await running.send_text("Count")
+        await anyio.sleep(1.5)
+        await report(running, 1140, 130)
+        await running.end_input()
+    assert (the(log, vl.TurnEnded).reason, the(log, vl.TurnEnded).heard.text) == ("completed", text + " Five.")
+
+
+async def test_a_player_that_goes_on_after_a_while_is_waited_for() -> None:
+    player = Player()
+
+    async def play(running: vl.Session) -> None:
+        await anyio.sleep(1.6)
+        await report(running, 700, 95)
+        for ms in range(800, 5000, 100):
+            await report(running, ms, 1)
+
+    ended = await player.run(play)
+    assert (ended.reason, ended.heard.text, ended.heard.basis) == ("completed", LONG, "measured")
 
 
 async def test_to_a_file_what_left_was_heard() -> None:

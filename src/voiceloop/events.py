@@ -221,7 +221,11 @@ class Interrupted(BaseEvent):
 
 @frozen
 class TurnEnded(BaseEvent):
-    """The turn is over. ``said`` is all that the model wrote, ``heard`` what the listener got, as stored."""
+    """The turn is over. ``said`` is all that the model wrote, ``heard`` what the listener got, as stored.
+
+    ``reason``: "completed", "interrupted", "dropped" (nothing of it was played), or "failed": not all of it could be
+    made; a Notice or the session's own failure says why.
+    """
 
     turn: int
     said: str

@@ -210,6 +210,8 @@ def _record(schedule: Schedule) -> tuple[Record, vl.Cascade]:
     faults: dict[int, Any] = {}
     if place == "speak":
         faults = {number: Fail(RuntimeError("no voice"))}
+    elif place == "broke":
+        faults = {number: Fail(vl.errors.SpeechBroke("the audio broke off", provider="scripted", doing="speaking"))}
     elif place == "audio":
         faults = {number: Short(50)}
     synthesizer = ScriptedSynthesizer(

@@ -85,6 +85,25 @@ def marks_are_complete(schedule: Schedule, record: Record) -> list[str]:
     return breaches
 
 
+def failures_are_told(record: Record) -> list[str]:
+    """A turn that was heard to its end was completed, and one that could not be made was not."""
+    failed = sum(notice.code == "reply-failed" for notice in record.of(vl.Notice))
+    ends = record.of(vl.TurnEnded)
+    cut_short = len({event.turn for event in record.of(vl.TurnStarted)}) - sum(
+        event.reason == "completed" for event in ends
+    )
+    breaches = [
+        f"turn {event.turn} ends {event.reason}, {event.heard.text!r} heard of {event.said!r}"
+        for event in ends
+        if event.reason == "completed" and event.heard.text != event.said
+    ]
+    return (
+        [*breaches, f"{failed} replies failed, {cut_short} turns were not completed"]
+        if failed > cut_short
+        else breaches
+    )
+
+
 def heard_truth(schedule: Schedule, record: Record) -> list[str]:
     """What is said to be heard is what the independent listener played."""
     breaches, truth, network = [], record.listener.truth(), schedule.network

@@ -146,6 +146,7 @@ def providers(*, faults: bool = False, replies: Sequence[str] = REPLIES) -> st.S
         "token",
         "hang",
         "speak",
+        "broke",
         "silent",
         "audio",
         "memory",

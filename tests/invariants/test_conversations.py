@@ -114,7 +114,12 @@ def fails_with_a_typed_error(schedule: Schedule) -> None:
     failure = record.failure
     assert failure is None or isinstance(failure, VoiceloopError)
     assert not isinstance(failure, BaseExceptionGroup)
-    assert [*promises.timeline(schedule, record), *promises.monotone(record), *promises.nothing_left(record)] == []
+    assert [
+        *promises.timeline(schedule, record),
+        *promises.monotone(record),
+        *promises.nothing_left(record),
+        *promises.failures_are_told(record),
+    ] == []
     if record.log:
         assert isinstance(record.log[-1], SessionEnded)
         assert (record.log[-1].reason == "failed") == (failure is not None)
@@ -122,6 +127,15 @@ def fails_with_a_typed_error(schedule: Schedule) -> None:
         assert [
             breach for breach in check_log(record.log, complete=False) if not (unstable and "stable text" in breach)
         ] == []
+
+
+@settings(PROFILE)
+@given(schedules(names=(*USER, "type"), most=2, speak=True), st.integers(0, 2))
+def tells_what_could_not_be_spoken(schedule: Schedule, clause: int) -> None:
+    """A voice that breaks in one clause fails that turn, and nothing else."""
+    schedule = evolve(schedule, providers=evolve(schedule.providers, fault=("broke", clause)))
+    record = play(schedule)
+    assert [*promises.went_well(record), *promises.failures_are_told(record)] == []
 
 
 @settings(PROFILE)
@@ -142,6 +156,7 @@ test_exactly_once = answers_exactly_once
 test_echo = hears_the_user
 test_nothing_left = leaves_nothing
 test_failures = fails_with_a_typed_error
+test_what_could_not_be_spoken = tells_what_could_not_be_spoken
 test_honest_time = is_the_same_every_time
 
 

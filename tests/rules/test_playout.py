@@ -37,6 +37,28 @@ def test_it_stands_still_in_an_underrun() -> None:
     assert head.position_ms(11.1) == pytest.approx(300)
 
 
+def test_how_long_a_player_has_not_moved() -> None:
+    head = playing((10.0, 500))
+    assert head.still(12.0) == 0  # it never reported
+    for at in (10.1, 10.2, 10.3):
+        head.report(50, at)
+    assert head.still(10.4) == pytest.approx(0.3)
+    for tenth in range(1, 21):
+        head.report(50 + tenth / 10, 10.4 + tenth / 100)
+    assert head.still(10.65) == pytest.approx(0.05)  # slow, and yet
+    head.pause(11.0)
+    assert head.still(15.0) == 0
+    head.resume(15.0)
+    assert head.still(16.0) == pytest.approx(1.0)
+    head.report(500, 17.0)
+    assert head.still(20.0) == 0
+    head.deliver(100, 21.0)
+    head.report(500, 21.5)
+    assert head.still(22.0) == pytest.approx(1.0)
+    head.stop(22.0)
+    assert (head.still(30.0), head.position_ms(30.0)) == (0, 500)
+
+
 def test_it_stands_still_in_a_pause() -> None:
     head = playing((10.0, 1000))
     head.pause(10.4)

@@ -21,6 +21,7 @@ from voiceloop.events import (
     Event,
     Heard,
     Interrupted,
+    Notice,
     Paused,
     ReplyText,
     Resumed,
@@ -245,6 +246,9 @@ class Speaker:
             return
         track = turn_now.track
         track.playhead.report(ms, now, stopped=stopped)
+        if track.playhead.still(now) >= self._voice.limits.player_stall:
+            self._give_up(track.playhead, now)
+            return
         self._lanes.moved()
         if track.drained and (stopped or not track.held):
             if stopped:
@@ -253,6 +257,13 @@ class Speaker:
                 self._end_when_played(turn_now)
         elif stopped:
             self.happen(Happening.TYPED, "call")
+
+    def _give_up(self, playhead: Playhead, now: float) -> None:
+        """The player has stood still for too long: what it reported is what was heard."""
+        text = f"The player has not moved for {self._voice.limits.player_stall:g} s: the turn ends where it stands."
+        self._lanes.signal(Notice(code="player-stalled", text=text))
+        playhead.stop(now)
+        self.happen(Happening.TYPED, "call")
 
     def heard_of(self, turn: Turn) -> Heard:
         """What was heard of ``turn`` by now."""
@@ -268,7 +279,7 @@ class Speaker:
             return
         self._timers.clear("playback")
         self.happen(Happening.DONE)
-        self._settled(turn, self.heard_of(turn), "completed")
+        self._settled(turn, self.heard_of(turn), "completed" if turn.script.complete else "failed")
 
     # ------------------------------------------------------------ the floor
 

@@ -17,7 +17,8 @@ class Limits:
     made ahead of the listener before synthesis waits. ``reply_audio``: the most audio of one reply that may wait.
     ``close``: leaving the session. ``session``: the whole session (None: no limit), which then ends politely.
     ``suspicion``: a pause for a barge-in that nothing confirms. ``settle``: waiting for the player's last word on
-    what was heard.
+    what was heard. ``player_stall``: a player that has audio and reports the same position for so long is given up:
+    the turn ends there.
     """
 
     connect: float = 10.0
@@ -31,6 +32,7 @@ class Limits:
     session: float | None = None
     suspicion: float = 1.0
     settle: float = 1.0
+    player_stall: float = 10.0
 
     def __attrs_post_init__(self) -> None:
         for name, value in attrs.asdict(self).items():

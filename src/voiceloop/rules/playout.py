@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from math import inf
 
 from attrs import define, field, frozen
 
@@ -37,11 +38,14 @@ class Playhead:
     _paused_left: float | None = None
     _reported_at: float = 0.0
     _reported_ms: float = 0.0
+    _moved: tuple[float, float] = (-inf, 0.0)  # to where the player moved last, and when
 
     def deliver(self, duration_ms: float, now: float) -> None:
         """More audio left for the listener."""
         if self._first is None:
             self._first = now
+        if self._reported_ms >= self.delivered_ms:
+            self._moved = self._reported_ms, now
         self.delivered_ms += duration_ms
         if self._paused_left is not None:
             self._paused_left += duration_ms
@@ -57,6 +61,7 @@ class Playhead:
         """Playback goes on where it stopped."""
         if self._paused_left is not None:
             self._ends, self._paused_left = now + self._paused_left / 1000, None
+            self._moved = self._reported_ms, now
 
     def report(self, ms: float, now: float, *, stopped: bool = False) -> None:
         """The player is at ``ms``; ``stopped``: and will play no more of this turn. Nothing counts after that."""
@@ -72,9 +77,15 @@ class Playhead:
             self._paused_left = left
         else:
             self._ends = now + left / 1000
+        if ms - self._moved[0] >= ROUNDING_MS or not self.reported:
+            self._moved = ms, now
         self.reported, self._reported_at, self._reported_ms = True, now, ms
         if stopped:
             self.stopped, self._paused_left = True, left
+
+    def stop(self, now: float) -> None:
+        """The player plays no more, from where it was reported to be."""
+        self.report(self._reported_ms, now, stopped=True)
 
     def position_ms(self, now: float) -> float:
         """How much of the turn's audio was played by ``now``."""
@@ -87,6 +98,13 @@ class Playhead:
         if self._paused_left is not None:
             return self._paused_left
         return max(0.0, min(self.delivered_ms, (self._ends - now) * 1000))
+
+    def still(self, now: float) -> float:
+        """For how many seconds the player, by its reports, has not moved though it has audio and is not paused."""
+        waits = self._paused_left is not None or self.stopped or not self.paced
+        if waits or not self.reported or self._reported_ms >= self.delivered_ms:
+            return 0.0
+        return now - self._moved[1]
 
     def ends_at(self) -> float:
         """When all that was delivered will have been played, if nothing pauses it."""
