@@ -17,6 +17,7 @@ from anyio.streams.text import TextReceiveStream
 
 import voiceloop as vl
 from voiceloop import presets
+from voiceloop.cli import main
 from voiceloop.cli.serve import model_server, stacks
 from voiceloop.errors import BadInput
 from voiceloop.openai import ChatCompletions
@@ -74,8 +75,17 @@ def test_a_cloud_needs_the_name_of_a_model() -> None:
         presets.server(environ={"OPENAI_API_KEY": "k"})
 
 
-async def test_what_the_command_offers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceloop.openai.probe.USUAL", ())
+@pytest.mark.parametrize("url", ["nonsense", "http://user:password@host/v1"])
+def test_an_address_that_cannot_be_is_told_in_a_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--no-open", "--port", "0", "--llm", url]) == 2
+    error = capsys.readouterr().err
+    assert "base_url" in error
+    assert "password" not in error.replace("no user, password", "")
+    assert "Traceback" not in error
+
+
+async def test_what_the_command_offers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("voiceloop.openai.probe.USUAL", ("http://127.0.0.1:9/v1",))  # where nobody listens
     assert await model_server(None, None, wanted=False) is None
     assert thinks(await model_server("http://h/v1", "m", wanted=False)).base_url == "http://h/v1"
     async with ModelServer().running() as there:
@@ -86,6 +96,9 @@ async def test_what_the_command_offers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await model_server(None, None, wanted=False) is None, "what does not answer is not offered by itself"
     wanted = await model_server(None, None, wanted=True)
     assert thinks(wanted).base_url == there.url
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    assert thinks(await model_server(None, None, wanted=True)).base_url == "http://127.0.0.1:9/v1"
+    assert "No model server answers" in capsys.readouterr().err
     async with stacks("server", server=wanted) as offered:
         assert [(stack.name, stack.keys) for stack in offered] == [
             ("server", "none"), ("local", "none"), ("aws", "required"), ("nova", "required")

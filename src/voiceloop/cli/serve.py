@@ -143,7 +143,12 @@ async def model_server(url: str | None, model: str | None, *, wanted: bool) -> p
     if found is not None:
         # What is set for another server, such as the model of a cloud, says nothing of the one that was found.
         return presets.server(url=found, model=model, environ=os.environ if own else {})
-    return presets.server(model=model) if wanted else None
+    if not wanted:
+        return None
+    stack = presets.server(model=model)
+    if stack.free:
+        print("No model server answers on this machine yet.", file=sys.stderr)
+    return stack
 
 
 def _first(name: str, offered: tuple[presets.Stack, ...]) -> tuple[presets.Stack, ...]:
