@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import boto3
 from botocore.exceptions import ClientError
@@ -41,6 +43,15 @@ def test_a_script_answers_and_the_calls_are_written(tmp_path: Path) -> None:
     assert ["bedrock:InvokeModel", "arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0"] in good["actions"]
     assert (bad["status"], bad["error"], bad["message"]) == (400, "ValidationException", refused)
     assert f"ValidationException: {refused}" in ran.stderr
+
+
+@pytest.mark.parametrize("key", ["", "ABSK-of-whoever-runs-it"])
+def test_an_api_key_in_the_environment_does_not_stand_in_the_way(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", key)
+    ran = emulator("--reply", "For when?")
+    assert ran.stdout.splitlines()[0] == "For when?"
+    assert "bedrock:CallWithBearerToken" in ran.stderr
+    assert key not in ran.stderr or not key
 
 
 def test_calls_that_cannot_be_written_are_told(tmp_path: Path) -> None:

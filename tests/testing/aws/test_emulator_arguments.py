@@ -15,7 +15,7 @@ from voiceloop.errors import BadInput, UnknownName
 from voiceloop.interfaces import Stop, TextDelta
 from voiceloop.local import Rules
 from voiceloop.testing.aws import Backing, Emulator, Fault, Settings
-from voiceloop.testing.aws.words import ACTIONS, OPERATIONS
+from voiceloop.testing.aws.words import ACTIONS, OPERATIONS, OPERATIONS_OF
 from voiceloop.testing.scripted import (
     Delay,
     Fail,
@@ -133,7 +133,7 @@ def test_quotas_of_one_engine_leave_the_others() -> None:
 
 
 async def test_every_operation_and_action_that_is_known_is_one_of_a_service() -> None:
-    from voiceloop.testing.aws.exchange import RestService, StreamService
+    from voiceloop.testing.aws.exchange import QueryService, RestService, StreamService
     from voiceloop.testing.aws.faults import Faults
     from voiceloop.testing.aws.settings import Timers
     from voiceloop.testing.aws.stage import Stage, services
@@ -147,7 +147,9 @@ async def test_every_operation_and_action_that_is_known_is_one_of_a_service() ->
     ]
     rest = [service for service in made if isinstance(service, RestService)]
     plain = {name for path in paths for service in rest if (name := service.operation(*path)) is not None}
-    assert streams | plain == set(OPERATIONS)
+    queries = {name for service in rest if isinstance(service, QueryService) for name in service.operations}
+    assert streams | plain | queries == set(OPERATIONS)
+    assert {service.service for service in made} == set(OPERATIONS_OF)
 
 
 @pytest.mark.parametrize("package", ["amazon_transcribe", "trustme"])

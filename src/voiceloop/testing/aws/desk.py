@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from email.utils import format_datetime
 from typing import Any, Self, cast
 
+import anyio
+import anyio.to_thread
 from attrs import define, field
 
 from voiceloop import clock
 from voiceloop.aws.wire.stream import Message
 from voiceloop.engine.supervisor import bare
 from voiceloop.errors import VoiceloopError
+from voiceloop.testing.aws.asked import Asked, identify
 from voiceloop.testing.aws.exchange import (
     Caller,
     ConnectionLost,
     Exchange,
+    QueryService,
     Refusal,
     Request,
     Response,
@@ -23,17 +28,17 @@ from voiceloop.testing.aws.exchange import (
     StreamService,
     UncleanEnd,
     asking,
+    form,
 )
 from voiceloop.testing.aws.faults import Faults, FaultyLine
 from voiceloop.testing.aws.frames import BadFrame, Decoder, decode
 from voiceloop.testing.aws.line import Line
 from voiceloop.testing.aws.record import Call, Record, denial
-from voiceloop.testing.aws.signatures import Chain, Head, Keyring, verify
+from voiceloop.testing.aws.signatures import BEARER, Chain, Head, Keyring, verify
 from voiceloop.testing.aws.stage import Service
 from voiceloop.testing.aws.words import SIGNING_NAMES, Words, words_of
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
-_NO_ROUTE = Refusal(404, "UnknownOperationException", "The requested operation is not one that the emulator knows.")
 
 
 @define(eq=False)
@@ -54,22 +59,38 @@ class Desk:
         streams = (service for service in self.services if isinstance(service, StreamService))
         return next((service for service in streams if service.matches(method, path)), None)
 
-    def rest_service(self, method: str, path: str) -> tuple[RestService, str] | None:
+    def rest_service(self, head: Head, body: bytes) -> tuple[RestService, str] | None:
         """The service and operation of a plain request."""
+        asked = form(dict(head.pairs), body) if head.path == "/" else {}
         for service in self.services:
-            if isinstance(service, RestService) and (operation := service.operation(method, path)) is not None:
-                return service, operation
+            if isinstance(service, QueryService):
+                if asked.get("Version") == service.version and asked.get("Action") in service.operations:
+                    return service, asked["Action"]
+            elif isinstance(service, RestService):
+                operation = service.operation(head.method, head.path)
+                if operation is not None:
+                    return service, operation
         return None
 
-    async def refuse(self, line: Line, refusal: Refusal = _NO_ROUTE) -> None:
-        """Answer a request that has no service."""
-        await _answer(line, words_of("").http(refusal))
+    async def refuse(self, asked: Asked, refusal: Refusal, line: Line, connection: int) -> None:
+        """Record a request that no service gets to see, and answer it with an error."""
+        call = self.record.begin(asked.service, asked.operation, connection)
+        words = words_of(asked.service, asked.protocol)
+        call.error, call.message, call.status = refusal.code, refusal.message, refusal.status
+        call.over = True
+        await _answer(line, words.http(refusal))
+
+    async def unknown(self, head: Head, body: bytes, line: Line, connection: int) -> None:
+        """Refuse a request that has no service here, by its name in AWS. Raises ConnectionLost."""
+        with clock.outside_work():
+            asked = await anyio.to_thread.run_sync(identify, head, body)
+        await self.refuse(asked, asked.refusal({service.service for service in self.services}), line, connection)
 
     async def plain(self, head: Head, body: bytes, line: Line, connection: int, *, fresh: bool = True) -> None:
         """Answer one plain request. ``fresh``: its signature may not be old. Raises ConnectionLost."""
-        found = self.rest_service(head.method, head.path)
+        found = self.rest_service(head, body)
         if found is None:
-            await self.refuse(line)
+            await self.unknown(head, body, line, connection)
             return
         service, operation = found
         call = self.record.begin(service.service, operation, connection)
@@ -79,7 +100,8 @@ class Desk:
             seal = verify(head, body, SIGNING_NAMES[service.service], self.ring, connection, fresh=fresh)
             asking.set(seal.caller.access_key)
             request = Request(head.method, head.path, dict(head.pairs), head.fields, body, seal.caller)
-            self._authorise(call, faulty, seal.caller, service.actions(request))
+            actions = service.actions(request)
+            self._authorise(call, faulty, seal.caller, (*actions, BEARER) if seal.bearer else actions)
             await faulty.request()
             response = await service.answer(request)
             call.status = response.status
@@ -111,7 +133,7 @@ class Desk:
         """Answer one event stream that came without bytes and signatures; its caller's keys are checked."""
         service = self.stream_service("POST", path)
         if service is None:
-            await self.refuse(line)
+            await self.unknown(Head("POST", path, ()), b"", line, caller.connection)
             return
         call = self.record.begin(service.service, service.operation, caller.connection)
         faulty = self._watched(line, call)
@@ -156,7 +178,7 @@ class Desk:
         """What a caller is told of ``failure``; None when nobody is there to be told."""
         match failure:
             case Refusal():
-                return failure
+                return words.own(failure)
             case UncleanEnd():
                 return Refusal(400, words.wrong, "The stream ended without its end frame.")
             case ConnectionLost():
@@ -198,7 +220,7 @@ class Open(Exchange):
 
     async def respond(self, headers: Mapping[str, str]) -> None:
         self.call.status = 200
-        await self.line.head(200, {"content-type": EVENT_STREAM, "x-amzn-requestid": clock.new_id(), **dict(headers)})
+        await self.line.head(200, {"content-type": EVENT_STREAM, **_told_by_all(), **dict(headers)})
 
     async def send(self, message: Message) -> None:
         await self.line.data(message)
@@ -264,7 +286,7 @@ class _Frames:
 
 async def _answer(line: Line, response: Response) -> None:
     """Send a whole response."""
-    headers = {"x-amzn-requestid": clock.new_id(), **dict(response.headers)}
+    headers = {**_told_by_all(), **dict(response.headers)}
     if isinstance(response.body, bytes):
         await line.head(response.status, {**headers, "content-length": str(len(response.body))})
         if response.body:
@@ -277,3 +299,8 @@ async def _answer(line: Line, response: Response) -> None:
             async for chunk in response.body:
                 await line.data(chunk)
     await line.finish()
+
+
+def _told_by_all() -> dict[str, str]:
+    """What every answer of AWS begins with."""
+    return {"date": format_datetime(clock.utcnow(), usegmt=True), "x-amzn-requestid": clock.new_id()}

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from voiceloop.testing.aws.nova import NovaSonicStream
     from voiceloop.testing.aws.stage import Services
 
+_API_KEY = "AWS_BEARER_TOKEN_BEDROCK"
 _CLOSE = 10.0
 _LONGEST_KEYS = 366 * 86_400.0
 
 
 class Emulator:
-    """Transcribe, Bedrock, Polly and Nova Sonic behind one TLS port on 127.0.0.1.
+    """Transcribe, Bedrock, Polly and Nova Sonic, and the STS that callers need, behind one TLS port on 127.0.0.1.
 
     ::
 
@@ -111,10 +112,11 @@ class Emulator:
 
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(Pool())
-            stage = Stage(self.backing, pool, self.timers, self.settings, self.faults, self._record.account)
-            desk = Desk((self._services or services)(stage), Keyring(), self._record, self.faults)
+            ring = Keyring()
+            stage = Stage(self.backing, pool, self.timers, self.settings, self.faults, self._record.account, ring)
+            desk = Desk((self._services or services)(stage), ring, self._record, self.faults)
             group = await stack.enter_async_context(anyio.create_task_group())
-            self._house = house = _House(desk, group, desk.ring.add(_new_keys()))
+            self._house = house = _House(desk, group, ring.issue(temporary=False))
             if not clock.simulated():
                 from voiceloop.testing.aws.certificates import certified
                 from voiceloop.testing.aws.server import listen
@@ -184,7 +186,16 @@ class Emulator:
         if seconds is not None:
             number("seconds", seconds, most=_LONGEST_KEYS)
         expires = None if seconds is None else clock.utcnow() + timedelta(seconds=seconds)
-        return self._open().desk.ring.add(_new_keys(token=clock.new_id() * 4, expires=expires))
+        return self._open().desk.ring.issue(expires=expires)
+
+    def api_key(self, region: str = "us-east-1") -> str:
+        """A new API key of Bedrock in ``region``, for ``AWS_BEARER_TOKEN_BEDROCK``: Converse takes it in the place of
+        a signature.
+
+        Raises BadInput for what cannot be a region.
+        """
+        Account(region=region)
+        return self._open().desk.ring.issue_api_key(self.keys, region)
 
     def account(self, region: str = "us-east-1", *, memory: bool = False, keys: Keys | None = None) -> Account:
         """An account whose services are these. ``memory``: all goes without sockets, on virtual time too."""
@@ -199,11 +210,13 @@ class Emulator:
         return Account(region=region, keys=keys, endpoints=self._endpoints(), ca_bundle=self.ca_file)
 
     def environ(self, region: str = "us-east-1") -> dict[str, str]:
-        """Environment variables that point any AWS SDK at this emulator; a session token that is set is blanked.
+        """Environment variables that point any AWS SDK at this emulator; a session token that is set is blanked, and
+        in the place of an API key of Bedrock that is set comes one of the emulator.
 
         Raises BadInput for what cannot be a region.
         """
         Account(region=region)
+        bearer = {_API_KEY: self.api_key(region)} if _API_KEY in os.environ else {}
         unproxied = ",".join(filter(None, (os.environ.get("NO_PROXY", ""), "127.0.0.1,localhost")))
         return {
             "AWS_ENDPOINT_URL": self.url,
@@ -220,6 +233,7 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
             "NO_PROXY": unproxied,
             "no_proxy": unproxied,
+            **bearer,
         }
 
     def _endpoints(self) -> Any:
@@ -267,8 +281,3 @@ def _patterns(denied: Iterable[str], *, known: bool) -> set[str]:
         if known and not any(matches(action, pattern) for action in ACTIONS):
             raise UnknownName("IAM action", pattern, {*ACTIONS, *(f"{name.partition(':')[0]}:*" for name in ACTIONS)})
     return set(patterns)
-
-
-def _new_keys(token: str | None = None, expires: Any = None) -> Keys:
-    first = "ASIA" if token else "AKIA"
-    return Keys(f"{first}{clock.new_id()[:16].upper()}", f"emulated{clock.new_id()}", token, expires)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextvars import ContextVar
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 from attrs import field, frozen
 
@@ -113,6 +114,14 @@ class StreamService(abc.ABC):
         """Answer one stream; returns when it is over. Raises Refusal before :meth:`Exchange.respond`."""
 
 
+def form(query: Mapping[str, str], body: bytes) -> dict[str, str]:
+    """The fields of a request of AWS's query protocol: those of the URL, and of the form in its body."""
+    try:
+        return {**query, **dict(parse_qsl(body.decode()))}
+    except UnicodeDecodeError:
+        return dict(query)
+
+
 class RestService(abc.ABC):
     """Operations that answer one request, such as SynthesizeSpeech; the answer may stream."""
 
@@ -129,3 +138,17 @@ class RestService(abc.ABC):
     @abc.abstractmethod
     async def answer(self, request: Request) -> Response:
         """Answer. Raises Refusal."""
+
+
+class QueryService(RestService):
+    """Operations of AWS's query protocol, such as those of STS: the field ``Action`` of a :func:`form` names one.
+
+    ``version``: the field ``Version`` of its requests, which no two services share.
+    """
+
+    version: ClassVar[str]
+    operations: ClassVar[Collection[str]]
+
+    def operation(self, method: str, path: str) -> str | None:
+        """None: the path does not tell."""
+        return None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import anyio
 import h11
 
+from voiceloop.testing.aws.asked import Asked
 from voiceloop.testing.aws.desk import Desk
 from voiceloop.testing.aws.exchange import ConnectionLost, Refusal
 from voiceloop.testing.aws.frames import Chunk, as_bytes
@@ -40,8 +41,9 @@ async def serve_http1(wires: Wires, desk: Desk, settings: Settings, number: int)
         except (h11.RemoteProtocolError, UnicodeDecodeError):
             await _bad_request(connection, line)
             return
-        if desk.stream_service(head.method, head.path) is not None:
-            await desk.refuse(line, _WRONG_PROTOCOL)
+        stream = desk.stream_service(head.method, head.path)
+        if stream is not None:
+            await desk.refuse(Asked(stream.service, stream.operation), _WRONG_PROTOCOL, line, number)
         else:
             await desk.plain(head, body, line, number)
         if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:

@@ -19,6 +19,7 @@ from voiceloop.aws.account import Access, Credentials
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest, Wire
 from voiceloop.aws.wire.trouble import Trouble
 from voiceloop.errors import ProviderError
+from voiceloop.testing.aws.asked import Asked
 from voiceloop.testing.aws.desk import EVENT_STREAM, Desk
 from voiceloop.testing.aws.exchange import Caller, ConnectionLost, Refusal
 from voiceloop.testing.aws.frames import BadFrame, Chunk, Decoder, as_bytes
@@ -82,7 +83,7 @@ class MemoryWire(Wire):
         try:
             keys = self._desk.ring.find(credentials.access_key, credentials.token)
         except Refusal as refusal:
-            await self._desk.refuse(line, refusal)
+            await self._desk.refuse(Asked(link.request.service, link.request.operation), refusal, line, number)
             return
         headers = {name.lower(): value for name, value in link.request.headers.items()}
         messages = _Inward(link, lambda: check_expiry(keys))

@@ -46,6 +46,19 @@ UNKNOWN = Refusal(403, "UnrecognizedClientException", "The security token includ
 MISSING = Refusal(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
 
 
+UNKNOWN_API_KEY = Refusal(
+    403,
+    "AccessDeniedException",
+    "Authentication failed: Please make sure your API Key is valid. (The emulator takes those of Emulator.api_key(); "
+    "unset AWS_BEARER_TOKEN_BEDROCK to have requests signed.)",
+)
+_NO_API_KEYS = Refusal(
+    403, "AccessDeniedException", "InvokeModelWithBidirectionalStream cannot be called with an API key."
+)
+BEARER = ("bedrock:CallWithBearerToken", "*")
+"""What a call with an API key is authorised by, besides its own action."""
+
+
 @frozen
 class Head:
     """The head of a request: ``target`` is the raw path and query, header names are in lower case."""
@@ -81,12 +94,16 @@ class Head:
 
 @frozen
 class Seal:
-    """A request's checked signature: who signed what with which key, and where a chain of events begins."""
+    """A request's checked signature: who signed what with which key, and where a chain of events begins.
+
+    ``bearer``: there is none, but an API key.
+    """
 
     caller: Caller
     keys: Keys = field(repr=False)
     signing_name: str = ""
     signature: str = field(default="", repr=False)
+    bearer: bool = False
 
 
 @define(eq=False)
@@ -94,11 +111,30 @@ class Keyring:
     """The credentials that the emulator takes, by access key."""
 
     _held: dict[str, Keys] = field(factory=dict, repr=False)
+    _api_keys: dict[str, tuple[Keys, str]] = field(factory=dict, repr=False)
 
     def add(self, keys: Keys) -> Keys:
         """Take requests signed with ``keys``."""
         self._held[keys.access_key] = keys
         return keys
+
+    def issue(self, *, temporary: bool = True, expires: datetime | None = None) -> Keys:
+        """New keys, which are taken from now on. ``temporary``: with a session token."""
+        first, token = ("ASIA", clock.new_id() * 4) if temporary else ("AKIA", None)
+        return self.add(Keys(f"{first}{clock.new_id()[:16].upper()}", f"emulated{clock.new_id()}", token, expires))
+
+    def issue_api_key(self, keys: Keys, region: str) -> str:
+        """A new API key of Bedrock for who has ``keys``, in ``region``: a bearer token."""
+        key = f"bedrock-api-key-{clock.new_id()}"
+        self._api_keys[key] = keys, region
+        return key
+
+    def bearer(self, key: str, connection: int) -> Seal:
+        """Who an API key is of. Raises Refusal for one that is not taken."""
+        if key not in self._api_keys:
+            raise UNKNOWN_API_KEY
+        keys, region = self._api_keys[key]
+        return Seal(Caller(keys.access_key, region, connection), keys, bearer=True)
 
     def find(self, access_key: str, token: str | None) -> Keys:
         """The keys that were used. Raises Refusal for unknown or expired ones."""
@@ -128,6 +164,11 @@ def verify(
     fields = head.fields
     if "authorization" not in fields:
         raise MISSING
+    scheme, _, key = fields["authorization"].partition(" ")
+    if scheme.lower() == "bearer" and signing_name == "bedrock":
+        if body is None:
+            raise _NO_API_KEYS
+        return ring.bearer(key.strip(), connection)
     match = _AUTHORIZATION.fullmatch(fields["authorization"])
     stamp = fields.get("x-amz-date", "")
     if match is None or _moment(stamp) is None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from voiceloop.interfaces import Resources
 from voiceloop.testing.aws.backing import Backing
 from voiceloop.testing.aws.exchange import RestService, StreamService
 from voiceloop.testing.aws.faults import Faults
 from voiceloop.testing.aws.settings import Settings, Timers
+from voiceloop.testing.aws.signatures import Keyring
 
 
 @frozen
@@ -24,6 +25,7 @@ class Stage:
     settings: Settings
     faults: Faults
     account: str = "123456789012"
+    ring: Keyring = field(factory=Keyring)
 
 
 Service: TypeAlias = StreamService | RestService
@@ -36,7 +38,8 @@ def services(stage: Stage) -> tuple[Service, ...]:
     from voiceloop.testing.aws.nova import NovaSonicStream
     from voiceloop.testing.aws.polly import Polly
     from voiceloop.testing.aws.polly_stream import PollyStream
+    from voiceloop.testing.aws.sts import Sts
     from voiceloop.testing.aws.transcribe import Transcription, WebSocketTranscription
 
     streams = (Transcription(stage), WebSocketTranscription(stage), PollyStream(stage), NovaSonicStream(stage))
-    return (*streams, Polly(stage), Converse(stage))
+    return (*streams, Polly(stage), Converse(stage), Sts(stage))

@@ -51,7 +51,7 @@ async def serve_websocket(
     except RemoteProtocolError as error:
         raise h11.RemoteProtocolError(str(error)) from error
     if desk.stream_service(head.method, head.path) is None:
-        await desk.refuse(line)
+        await desk.unknown(head, b"", line, number)
         return
     inbox = _Inbox()
     async with anyio.create_task_group() as group:
