@@ -65,6 +65,8 @@ async def open_client(access: Access, service: str) -> AsyncIterator[Client]:
             connect_timeout=patience.connect,
             read_timeout=patience.read,
             max_pool_connections=patience.limit,
+            # keys of the account come before an API key in the environment
+            signature_version="v4" if service == "bedrock-runtime" and access.account.keys is not None else None,
         )
         session = Session(botocore_session=access.chain.session)
         making = session.client(service, region_name=access.region, endpoint_url=url, config=config)

@@ -67,3 +67,14 @@ async def test_what_is_denied_can_be_set() -> None:
         assert aws.denied == {"bedrock:*"}
         aws.denied = set()
         assert await ask(aws) == ["one"]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("key", ["", "ABSK-of-whoever-runs-the-tests"])
+@pytest.mark.aws_emulator(SCRIPT)
+async def test_an_api_key_in_the_environment_is_not_for_the_emulator(
+    aws_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", key)
+    assert await ask(aws_emulator) == ["one"]
+    assert ("bedrock:CallWithBearerToken", "*") not in aws_emulator.actions
