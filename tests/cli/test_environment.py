@@ -81,8 +81,9 @@ CHAIN = {
 
 
 def _sources() -> str:
-    names = ("presets.py", "cli/serve.py", "cli/environment.py")
-    return "\n".join((ROOT / "src" / "voiceloop" / name).read_text() for name in names)
+    room = ROOT / "src" / "voiceloop"
+    paths = (*(room / "presets").glob("*.py"), room / "cli" / "serve.py", room / "cli" / "environment.py")
+    return "\n".join(path.read_text() for path in paths)
 
 
 def test_the_example_holds_as_it_stands(tmp_path: Path) -> None:
