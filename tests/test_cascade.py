@@ -222,6 +222,63 @@ async def test_what_could_not_be_spoken_was_not_heard(clause: int, heard: str, m
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize("fault", [Fail(), Hang()], ids=["breaks off", "hangs"])
+async def test_an_answer_that_breaks_off_is_spoken_so_far_and_the_session_goes_on(fault: Fail | Hang) -> None:
+    model = cascade([], [["First sentence is fine. The second ", fault], "Good."])
+    log = await talk(["Hi", OVER, "And now?", SECOND], model)
+    assert [end[1:] for end in ends(log)] == [("failed", "First sentence is fine."), ("completed", "Good.")]
+    assert sum(len(chunk.pcm) for chunk in of(log, vl.AudioChunk) if chunk.turn == 1) > 0
+    (notice,) = of(log, vl.Notice)
+    assert notice.code == "reply-failed"
+    assert ("assistant", "First sentence is fine.") in questions(model)[1]
+
+
+@pytest.mark.virtual_time
+async def test_an_answer_that_breaks_off_before_its_first_clause_is_asked_for_again() -> None:
+    model = cascade([], [["Well it", Fail()], ["So it", Fail()], "It is fine.", "Good."])
+    log = await talk(["Hi", OVER, "And now?", SECOND], model)
+    assert [end[1:] for end in ends(log)] == [("completed", "It is fine."), ("completed", "Good.")]
+    assert [event.text for event in of(log, vl.ReplyText)] == ["It is fine.", "Good."]
+    assert of(log, vl.Notice) == []
+
+
+@pytest.mark.virtual_time
+async def test_an_answer_that_always_breaks_off_is_given_up() -> None:
+    model = cascade([], [*[["Well it", Fail()]] * 3, "Good."])
+    log = await talk(["Hi", OVER, "And now?", SECOND], model)
+    assert [end[1:] for end in ends(log)] == [("failed", ""), ("completed", "Good.")]
+    assert len(questions(model)) == 4
+
+
+@pytest.mark.virtual_time
+async def test_an_answer_that_breaks_off_after_a_tool_was_called_is_not_asked_for_again() -> None:
+    from voiceloop.interfaces import ToolCall
+
+    calls: list[str] = []
+
+    @vl.tool
+    async def book() -> str:
+        """Book."""
+        calls.append("booked")
+        return "done"
+
+    model = cascade([], [[ToolCall("c1", "book", {}), Fail()], "Good."])
+    log = await talk(["Hi", OVER, "And now?", SECOND], model, tools=[book])
+    assert [end[1:] for end in ends(log)] == [("failed", ""), ("completed", "Good.")]
+    assert calls == ["booked"]
+
+
+@pytest.mark.virtual_time
+async def test_an_answer_that_is_read_is_told_word_by_word_and_kept() -> None:
+    model = cascade([], [["Well ", "it ", Fail()], "Good."], thinks={"token": 0.1})
+    log = await talk(["Hi", OVER, "And now?", SECOND], model, speak=False)
+    told = [event.text for event in of(log, vl.ReplyText) if event.turn == 1]
+    assert "".join(told) == "Well it "
+    assert len(told) > 2
+    assert [end[1] for end in ends(log)] == ["failed", "completed"]
+
+
+@pytest.mark.virtual_time
 async def test_a_reply_that_is_read_is_read_though_a_voice_would_break() -> None:
     model = cascade([], ["It is so."], speaks={"faults": {0: BROKE}})
     log = await talk(["Hi", OVER], model, speak=False)

@@ -34,8 +34,6 @@ FAULTS: dict[str, tuple[dict[str, Any], type[vl.VoiceloopError], str]] = {
     "the reasoner refuses": ({"replies": [Fail()]}, vl.ProviderUnavailable, "scripted"),
     "the reasoner has a bug": ({"replies": [Fail(BUG)]}, vl.ProviderMisbehaved, "scripted reasoner"),
     "no first token": ({"replies": [Hang()]}, vl.ProviderTimeout, "scripted reasoner"),
-    "no next token": ({"replies": [["It is ", Hang()]]}, vl.ProviderTimeout, "scripted reasoner"),
-    "the reasoner breaks off": ({"replies": [["It is ", Fail()]]}, vl.ProviderUnavailable, "scripted"),
     "no voice": ({"speaks": {"faults": {0: Fail()}}}, vl.ProviderUnavailable, "scripted"),
     "the voice has a bug": ({"speaks": {"faults": {0: Fail(BUG)}}}, vl.ProviderMisbehaved, "scripted synthesizer"),
     "the voice hangs": ({"speaks": {"faults": {0: Hang()}}}, vl.ProviderTimeout, "scripted synthesizer"),

@@ -16,7 +16,8 @@
     └── ProviderError                  a recognizer, reasoner, synthesizer or speech model failed
         ├── ProviderTimeout            ... did not answer within its deadline
         ├── ProviderUnavailable        ... cannot be reached, or went away
-        │   └── SpeechBroke            ... in the midst of speech: that reply ends, the session goes on
+        │   └── ReplyBroke             ... in the midst of a reply: that reply ends, the session goes on
+        │       └── SpeechBroke        ... a synthesizer, in the midst of speech
         ├── ProviderRefused            ... answered no: permission, quota, or a request it does not take
         └── ProviderMisbehaved         ... broke the contract of its interface
 
@@ -116,11 +117,16 @@ class ProviderUnavailable(ProviderError):
     """A provider cannot be reached, or went away."""
 
 
-class SpeechBroke(ProviderUnavailable):
-    """A synthesizer went away in the midst of a clause, and cannot take it up where it was.
+class ReplyBroke(ProviderUnavailable):
+    """A provider went away in the midst of a reply, and another request would not have the same answer.
 
-    In a session it is a :class:`Notice`, "reply-failed": the reply ends there, and the session goes on.
+    In a session it is a :class:`Notice`, "reply-failed": what was made until then is spoken, the reply ends there,
+    and the session goes on.
     """
+
+
+class SpeechBroke(ReplyBroke):
+    """A synthesizer went away in the midst of a clause, and cannot take it up where it was."""
 
 
 class ProviderRefused(ProviderError):

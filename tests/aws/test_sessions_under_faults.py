@@ -73,3 +73,29 @@ async def test_every_session_ends_in_recovery_or_a_clear_error(seeds: range) -> 
         for seed in seeds:
             group.start_soon(run, seed)
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("kind", ["drop", "truncate", "bad_crc", "stall"])
+async def test_an_answer_that_breaks_off_ends_the_reply_and_not_the_session(kind: str) -> None:
+    """What was written of it is spoken and kept; the next question is answered."""
+    words = "This is a sentence. And here is another one that goes on for a while."
+    faults = [Fault(kind, "ConverseStream", at=9)]
+    log: list[vl.Event] = []
+    async with Emulator(Backing.scripted([], [words, "Good."]), faults=faults) as aws:
+        account = aws.account()
+        bedrock = Bedrock(account=account, timeout=0.5, gap=0.5)
+        async with vl.Session(vl.Cascade(Transcribe(account=account), bedrock, Polly(account=account))) as session:
+            for question in ("Hello?", "And now?"):
+                await session.send_text(question)
+                async for event in session:
+                    log.append(event)
+                    if isinstance(event, vl.TurnEnded):
+                        break
+        assert not aws.faults.left
+    first, second = (event for event in log if isinstance(event, vl.TurnEnded))
+    assert (first.reason, first.heard.text) == ("failed", "This is a sentence.")
+    assert (second.reason, second.heard.text) == ("completed", "Good.")
+    [notice] = [event for event in log if isinstance(event, vl.Notice)]
+    assert notice.code == "reply-failed"
+    assert "Amazon Bedrock: broke off in the midst of a reply" in notice.text
+    assert "TransferEncoding" not in notice.text

@@ -15,7 +15,7 @@ from voiceloop.cascade.reply import GREETING, Reply
 from voiceloop.cascade.voice import load
 from voiceloop.cascade.warmup import WarmUp
 from voiceloop.engine.blame import blame
-from voiceloop.errors import ProviderUnavailable, SettingRefused, SpeechBroke, VoiceloopError
+from voiceloop.errors import ProviderUnavailable, ReplyBroke, SettingRefused, VoiceloopError
 from voiceloop.interfaces import (
     Attend,
     Clause,
@@ -95,7 +95,7 @@ class CascadeLink(Link):
             tell=self._out.add,
         )
         self._taking_audio = blame(recognizer.name, "taking audio")
-        self._making = Making(self._out, children, fatal=lambda error: not isinstance(error, SpeechBroke))
+        self._making = Making(self._out, children, fatal=lambda error: not isinstance(error, ReplyBroke))
         self._reply: Reply | None = None
         self._expected: Expectation | None = None
         self._expects = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
+from itertools import count
 
 import anyio
 
@@ -15,7 +16,7 @@ from voiceloop.cascade.voice import ReplyVoice, Spoken
 from voiceloop.conversation import Message, TextPart
 from voiceloop.engine.blame import blame
 from voiceloop.engine.wake import Wake
-from voiceloop.errors import ProviderMisbehaved
+from voiceloop.errors import ProviderError, ProviderMisbehaved, ReplyBroke
 from voiceloop.interfaces import (
     LinkContext,
     LinkEvent,
@@ -35,6 +36,7 @@ from voiceloop.interfaces import (
 )
 from voiceloop.rules.segmentation import Piece, Segmenter
 
+_ATTEMPTS = 3  # to have an answer that does not break off in its first clause
 GREETING = "(The conversation begins. Greet the user.)"
 
 
@@ -62,6 +64,7 @@ class Reply:
         self._written = ""
         self._pending: set[str] = set()
         self._answered = Wake()
+        self._broke: ReplyBroke | None = None
 
     def result(self, result: ToolResult) -> None:
         """A tool that this reply called has answered; the conversation holds the result already."""
@@ -72,7 +75,12 @@ class Reply:
         """Ask the reasoner, as often as it calls tools. ``prompt``: an instruction kept out of the history."""
         async with self._speaking():
             for _ in range(self._deadlines.tool_steps):
-                if not await self._step(prompt):
+                try:
+                    called = await self._step(prompt)
+                except ReplyBroke as error:
+                    self._broke = error  # once all that was handed to the voice is spoken
+                    return
+                if not called:
                     return
                 while self._pending:
                     await self._answered.wait()
@@ -95,20 +103,36 @@ class Reply:
         return _Speaking(self, aloud=self._settings.speak)
 
     async def _step(self, prompt: str | None) -> bool:
-        """One request; whether it called tools."""
-        name, waits = self._reasoner.name, self._deadlines
-        request, writer, calls = self._request(prompt), _Writer(self), False
+        """One request, asked again when its answer breaks off before any of it is to be spoken; whether it called
+        tools. Raises ReplyBroke when it breaks off later."""
+        until = clock.now() + self._deadlines.first_token
+        for attempt in count(1):
+            asking = _Asking(self)
+            try:
+                return await self._ask(prompt, asking, until - clock.now())
+            except ProviderError as error:
+                asking.writer.stop()
+                if not error.retryable or not asking.begun:
+                    raise
+                if asking.given or attempt == _ATTEMPTS or clock.now() >= until:
+                    raise broke(error) from error
+        raise AssertionError
+
+    async def _ask(self, prompt: str | None, asking: _Asking, first: float) -> bool:
+        """One request, whose answer must begin within ``first`` seconds."""
+        name, writer = self._reasoner.name, asking.writer
         with (
             blame(name, "replying"),
-            Patience(waits.first_token, waits.token_gap, provider=name, doing="replying") as patience,
+            Patience(first, self._deadlines.token_gap, provider=name, doing="replying") as patience,
         ):
-            async with self._reasoner.reply(request) as items:
+            async with self._reasoner.reply(self._request(prompt)) as items:
                 async for item in items:
                     match item:
                         case TextDelta(text=text):
+                            asking.begun = True
                             await writer.push(text, patience)
                         case ToolCall(call=call, name=tool, arguments=arguments):
-                            calls = True
+                            asking.begun = asking.called = True
                             self._pending.add(call)
                             self._emit(ModelToolCall(self.number, 0, call, tool, arguments))
                         case ReasonerUsage(amounts=amounts):
@@ -117,7 +141,7 @@ class Reply:
                             pass
                     patience.fed()
         await writer.finish()
-        return calls
+        return asking.called
 
     def _request(self, prompt: str | None) -> ReasonerRequest:
         settings, limits = self._settings, self._reasoner.capabilities.history
@@ -142,6 +166,11 @@ class Reply:
         """Tell the session of more text."""
         self._written += text
         self._emit(ReplyTextDelta(reply=self.number, text=text))
+
+    @property
+    def aloud(self) -> bool:
+        """Whether it is spoken."""
+        return self._settings.speak
 
     @property
     def written(self) -> str:
@@ -180,7 +209,9 @@ class Reply:
         self._clauses.close()
 
     def ended(self) -> None:
-        """All of it was given out."""
+        """All of it was given out. Raises ReplyBroke where that is not all that was to be said."""
+        if self._broke is not None:
+            raise self._broke
         self._emit(ReplyEnded(reply=self.number))
 
 
@@ -205,24 +236,34 @@ class _Speaking:
 
 
 class _Writer:
-    """The text of one request on its way to the voice; a timer may cut its first clause."""
+    """The text of one request on its way to the voice; a timer may cut its first clause.
+
+    ``begun``: some of it was told. Of what is to be spoken nothing is told before there is a clause: until then the
+    request can be made again.
+    """
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
         self._segmenter = Segmenter()
         self._base = len(reply.written)
+        self._held = ""
         self._timer: asyncio.TimerHandle | None = None
+        self.begun = False
 
     async def push(self, text: str, patience: Patience | None = None) -> None:
         if not text:
             return
-        if self._base == len(self._reply.written) and self._joins(text):
-            self._reply.write(" ")
-            self._base += 1
-        self._reply.write(text)
+        if not self.begun and not self._held:
+            self._reply.write("")  # the time of the first word
+            if self._joins(text):
+                self._held = " "
+                self._base += 1
+        self._held += text
         pieces = self._segmenter.push(text, clock.now())
         if self._timer is None and self._segmenter.deadline is not None:
             self._timer = asyncio.get_running_loop().call_at(self._segmenter.deadline, self._tick)
+        if pieces or self.begun or not self._reply.aloud:
+            self._tell()
         await self._reply.hand(pieces, self._base, patience)
 
     def _joins(self, text: str) -> bool:
@@ -230,10 +271,49 @@ class _Writer:
         before = self._reply.written
         return bool(before) and not before[-1].isspace() and not text[0].isspace()
 
-    def _tick(self) -> None:
-        self._reply.hand_now(self._segmenter.tick(clock.now()), self._base)
+    def _tell(self) -> None:
+        if self._held:
+            self.begun = True
+            self._reply.write(self._held)
+            self._held = ""
 
-    async def finish(self) -> None:
+    def _tick(self) -> None:
+        pieces = self._segmenter.tick(clock.now())
+        if pieces:
+            self._tell()
+        self._reply.hand_now(pieces, self._base)
+
+    def stop(self) -> None:
+        """No more of it is handed on."""
         if self._timer is not None:
             self._timer.cancel()
+
+    async def finish(self) -> None:
+        self.stop()
+        self._tell()
         await self._reply.hand(self._segmenter.finish(), self._base)
+
+
+class _Asking:
+    """What one request has brought so far. ``begun``: an answer; ``called``: calls of tools."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.writer = _Writer(reply)
+        self.begun = self.called = False
+
+    @property
+    def given(self) -> bool:
+        """Whether some of it was told, so that it cannot be asked for again."""
+        return self.called or self.writer.begun
+
+
+def broke(error: ProviderError) -> ReplyBroke:
+    """``error`` happened after some of the answer had been told."""
+    words = str(error.args[0]).removeprefix(f"{error.provider}: ")
+    return ReplyBroke(
+        f"broke off in the midst of a reply: {words}",
+        provider=error.provider,
+        doing="replying",
+        retryable=True,
+        hint=error.hint,
+    )

@@ -62,8 +62,9 @@ class Track:
 
     def text(self, text: str, start: int) -> bool:
         """More of the reply's text."""
-        self._texts.append(ReplyText(turn=self.turn, text=text, start=start))
-        return True
+        if text:
+            self._texts.append(ReplyText(turn=self.turn, text=text, start=start))
+        return bool(text)
 
     def audio(self, pcm: bytes, now: float) -> bool:
         """More of the reply's audio, in the session's output format."""

@@ -190,7 +190,7 @@ async def test_after_the_first_words_nothing_is_tried_again(kind: str, pool: Poo
 async def test_a_stall_ends_in_time(at: int, pool: Pool) -> None:
     async with scripted("one two three", faults=[Fault("stall", "ConverseStream", at=at)]) as aws:
         with pytest.raises(ProviderTimeout):
-            await reply(bedrock(aws, timeout=0.2, backoff=Backoff(attempts=1)), pool)
+            await reply(bedrock(aws, timeout=0.2, gap=0.2, backoff=Backoff(attempts=1)), pool)
 
 
 @pytest.mark.parametrize("kind", ["drip", "split"])

@@ -320,6 +320,7 @@ def test_own_fields_go_before_those_of_reasoning() -> None:
         {"metadata": {str(n): "x" for n in range(17)}},
         {"timeout": 0},
         {"timeout": "20"},
+        {"gap": 0},
         {"stop": ""},
         {"stop": ["a"] * 2501},
         {"stop": 5},

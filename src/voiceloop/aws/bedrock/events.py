@@ -131,5 +131,5 @@ class Reply:
 
 
 def _usage(usage: Mapping[str, Any]) -> tuple[ReasonerItem, ...]:
-    amounts = {name: float(usage[key]) for key, name in _USAGE.items() if usage.get(key) is not None}
+    amounts: dict[str, float] = {name: usage[key] for key, name in _USAGE.items() if usage.get(key) is not None}
     return (ReasonerUsage(amounts),) if amounts else ()

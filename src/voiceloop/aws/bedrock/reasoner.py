@@ -56,14 +56,17 @@ class Bedrock(Options, Reasoner):
     ``metadata``: up to 16 pairs for the invocation logs.
 
     ``history``: what the model takes, for those without tools or images. ``timeout``: seconds until the answer
-    begins, and between two of its events. ``backoff``: how often and when a request is tried again, before its first
-    word or call only. Raises BadInput for values that are not allowed.
+    begins, after which the request is made again; so that this fits, it is less than half of a cascade's
+    ``deadlines.first_token``. Raise both for a model that thinks for longer without a word. ``gap``: seconds between
+    two events of an answer that has begun. ``backoff``: how often and when a request is tried again, before its
+    first word or call only. Raises BadInput for values that are not allowed.
     """
 
     model: str | None = field(default=None, validator=_model, kw_only=False)
     account: Account = field(default=Account(), kw_only=True, validator=is_account)
     history: HistoryLimits = field(default=_ALL, kw_only=True, validator=of_kind(HistoryLimits))
-    timeout: float = field(default=20.0, validator=_seconds, kw_only=True)
+    timeout: float = field(default=8.0, validator=_seconds, kw_only=True)
+    gap: float = field(default=20.0, validator=_seconds, kw_only=True)
     backoff: Backoff = field(
         default=Backoff(first=0.1, most=1.0, attempts=3), kw_only=True, validator=of_kind(Backoff)
     )
@@ -130,7 +133,7 @@ class Bedrock(Options, Reasoner):
 
     async def _next(self, events: Events, reply: Reply) -> Mapping[str, Any] | None:
         if not reply.stopped:
-            return await events.next(self.timeout)
+            return await events.next(self.gap)
         try:
             return await events.next(_USAGE_WAIT)
         except ProviderError:  # all of the reply is there; only its usage is not
