@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop check docs bench clean
+.PHONY: help demo test soak interop check docs bench clean
 
 help: ## list the targets
 	@echo "voiceloop: make TARGET [ARGS=\"...\"]"

@@ -125,7 +125,7 @@ def test_the_emulator_refuses_what_makes_no_sense(tmp_path: Path) -> None:
         (["--port", "70000"], "port=70000"),
         (["--timers", "0"], "timers=0.0"),
         (["--deny", "poly:*"], "'polly:*'"),
-        (["--region", "nowhere!", "--", "true"], "region='nowhere!'"),
+        (["--region", "nowhere!", "--", "true"], "unknown region 'nowhere!'"),
         (["--env", str(tmp_path / "none" / "file")], "--env"),
     ]:
         ran = emulator(*arguments)
