@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from voiceloop.cli import summary
 from voiceloop.cli.line import Player
 from voiceloop.cli.recorder import Recorder, Sounding
 from voiceloop.cli.report import Played
-from voiceloop.cli.view import Moment, NoView, make_view, mouth
+from voiceloop.cli.view import Moment, NoView, View, make_view, mouth
 from voiceloop.cli.view.live import LiveView
 from voiceloop.cli.view.plain import PlainView
 from voiceloop.events import (
@@ -176,6 +177,16 @@ def test_plain_lines_tell_what_is_over_and_fit_80_columns() -> None:
     assert "\x1b" not in out.getvalue()
 
 
+@pytest.mark.parametrize("make", [PlainView, LiveView])
+def test_a_model_that_owns_its_turns_is_one_part_of_the_wait(make: Callable[..., View]) -> None:
+    out = io.StringIO()
+    view = make(out, owns_turns=True)
+    for event in STORY:
+        view.event(event)
+    assert "412 ms: model 397, out 15" in out.getvalue()
+    assert "silence" not in out.getvalue()
+
+
 def test_latencies_of_simulated_time_are_not_shown() -> None:
     out = io.StringIO()
     view = PlainView(out)
@@ -249,6 +260,6 @@ def test_a_wait_beyond_the_silence_counts() -> None:
     assert summary.answer_ms(events, Endpointing()) == [150, 40]
     assert "95 ms (p50 of 2, slowest 150)" in summary.describe(events, Endpointing())[0]
     assert summary.describe(events, None)[0] == (
-        "The model took a turn for over 500 ms after speech (p50 of 2, slowest 600); answers began 45 ms later "
-        "(slowest 50)."
+        "Answers began 545 ms after speech (p50 of 2, slowest 640): the model's own end of the turn, thinking and "
+        "voice, which it does not tell apart."
     )

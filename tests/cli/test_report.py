@@ -223,6 +223,16 @@ def test_the_figures(story: dict[str, Any]) -> None:
         assert sum(row["parts"].values()) == pytest.approx(row["total"])
 
 
+def test_a_model_that_owns_its_turns_does_not_tell_its_parts_apart(recording: Recording) -> None:
+    told = tell(evolve(recording, owns_turns=True))
+    assert [row["parts"] for row in told["waterfall"]] == [
+        {"model": 866, "delivery": 39},
+        {"model": 759, "delivery": 31},
+    ]
+    assert told["totals"]["voice_to_voice"] == pytest.approx((905 + 790) / 2)
+    assert told["totals"]["work"] is None
+
+
 def test_simulated_time_is_never_shown_as_measured(recording: Recording) -> None:
     events = [evolve(e, measured=False) if isinstance(e, TurnMetrics) else e for e in recording.events]
     told = tell(evolve(recording, events=events))
@@ -384,6 +394,29 @@ def test_the_waterfall_adds_up(page: webdriver.Chrome, story: dict[str, Any]) ->
     assert [sum(row) for row in rows] == pytest.approx([row["total"] for row in story["waterfall"]])
     assert [len(row) for row in rows] == [5, 5]
     assert page.find_element(By.CSS_SELECTOR, ".bar").accessible_name.startswith("Turn 1: 905 ms. Silence 450 ms,")
+
+
+def test_a_model_that_tells_no_mouth_shapes_and_no_parts(
+    browser: webdriver.Chrome, recording: Recording, tmp_path: Path
+) -> None:
+    events = [event for event in recording.events if not isinstance(event, Viseme)]
+    events.append(_metrics(2, (1000, 100, 50, 30, 11), 9.0))
+    _show(browser, write_report(tmp_path, evolve(recording, events=events, owns_turns=True), title="A call"))
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    )
+    figures = browser.execute_script("return document.getElementById('totals').innerText")
+    assert "Mouth shapes\nnone\nthis voice tells none" in figures
+    assert "Of that, the model's own\nall of it\nend of the turn, thinking and voice" in figures
+    named = browser.execute_script("return [...document.querySelectorAll('#legend b')].map(part => part.textContent)")
+    assert named == ["The model's own", "Delivery"]
+    sums = browser.execute_script("return [...document.querySelectorAll('.sum')].map(sum => sum.innerText)")
+    assert sums[-1] == "1,191 ms"
+    heights = browser.execute_script(
+        "return [...document.querySelectorAll('.sum')].map(sum => sum.getClientRects()[0].height)"
+    )
+    assert len(set(heights)) == 1
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.mark.parametrize("width", [360, 1200])

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from attrs import evolve
+
 from voiceloop import clock
 from voiceloop.audio import PCM16_24K
 from voiceloop.cli import summary
@@ -109,7 +111,7 @@ class Demo:
         """Write sound, events and report into ``folder``; the report's path, None when nothing happened at all."""
         if not self.recorder.events:
             return None
-        recording = self.recorder.save(folder)
+        recording = evolve(self.recorder.save(folder), owns_turns=self._endpointing is None)
         return write_report(folder, recording, title=self.title, notes=[*self._who(), *self.summary()])
 
     def _who(self) -> list[str]:

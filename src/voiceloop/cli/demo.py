@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("--account goes with --on aws or --on nova")
     clips = [read_clip(path) for path in args.clips]
     folder = args.out or Path("voiceloop-demo") / datetime.now().strftime("%Y%m%d-%H%M%S")
-    view = make_view(sys.stdout, quiet=args.quiet)
+    view = make_view(sys.stdout, quiet=args.quiet, owns_turns=args.on == "nova")
     demo = Demo(view, clips, fast=args.pace == "fast", on=args.on, account=args.account)
 
     def begun() -> None:

@@ -64,11 +64,9 @@ def describe(events: Sequence[Event], endpointing: Endpointing | None) -> list[s
     if waits and not is_measured(events):
         lines.append("Latencies were not measured: this conversation ran on simulated time.")
     elif waits and endpointing is None:
-        decided = [one.endpointing for one in metrics]
-        after = [one.voice_to_voice - one.endpointing for one in metrics]
         lines.append(
-            f"The model took a turn for over {median(decided):.0f} ms after speech (p50 of {len(decided)}, slowest "
-            f"{max(decided):.0f}); answers began {median(after):.0f} ms later (slowest {max(after):.0f})."
+            f"Answers began {median(waits):.0f} ms after speech (p50 of {len(waits)}, slowest {max(waits):.0f}): the "
+            "model's own end of the turn, thinking and voice, which it does not tell apart."
         )
     elif waits:
         lines.append(

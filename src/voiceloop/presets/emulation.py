@@ -89,8 +89,8 @@ def _emulated(stack: Stack, rules: Rules, account: Callable[[], Account]) -> Sta
         model=_Apart(stack.model, stack.made, account),
         title=f"{stack.title} (emulated)",
         about=(
-            f"The assistant runs on {SERVICES[stack.name]} as voiceloop's emulator speaks them, over their real "
-            "protocols. Behind the emulator are fixed rules, no language model, pocketsphinx and espeak-ng. It takes "
+            f"The assistant runs on {SERVICES[stack.name]}, emulated on this machine over the real protocols. Behind "
+            "the emulator are fixed rules, no language model, pocketsphinx and espeak-ng. It takes "
             f"{FIRST_TOKEN * 1000:.0f} ms to the first word, and {POLLY * 1000:.0f} ms to the first sound of a "
             f"clause.{'' if stack.model.capabilities.says else _PAUSE}"
         ),

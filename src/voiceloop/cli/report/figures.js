@@ -1,5 +1,6 @@
 // The totals and the latency waterfall.
 const PARTS = {
+  model: ["The model's own", "the end of the turn, thinking and voice; it does not tell them apart"],
   endpointing: ["Silence", "waiting to be sure that the user has finished"],
   first_token: ["Thinking", "to the first word of the answer"],
   first_clause: ["First clause", "until there is enough to speak"],
@@ -12,12 +13,17 @@ function showTotals(data) {
   const totals = data.totals, box = document.getElementById("totals");
   const timing = (value) => (value === null ? "not measured" : inMs(value));
   const late = totals.late === 0 ? "none of them late" : `${totals.late} of them late`;
+  const shapes = totals.visemes ? [totals.visemes.toLocaleString("en"), late] : ["none", "this voice tells none"];
+  const work = totals.owns_turns
+    ? ["Of that, the model's own", totals.voice_to_voice === null ? "not measured" : "all of it",
+      "end of the turn, thinking and voice"]
+    : ["Of that, computing", timing(totals.work), "median, without the silence waited for"];
   const tiles = [
     ["Turns", totals.turns, ""],
     ["Interruptions", totals.interruptions, "what was not heard is struck out"],
     ["Voice to voice", timing(totals.voice_to_voice), "median, end of speech to first sound"],
-    ["Of that, computing", timing(totals.work), "median, without the silence waited for"],
-    ["Mouth shapes", totals.visemes.toLocaleString("en"), late],
+    work,
+    ["Mouth shapes", ...shapes],
     ["Tool calls", totals.tools, ""],
   ];
   for (const [name, value, hint] of tiles) {
@@ -35,7 +41,8 @@ function showWaterfall(data) {
     box.append(element("p", "none", "No answer in this conversation was timed."));
     return;
   }
-  for (const [part, [name, what]] of Object.entries(PARTS)) {
+  for (const part of Object.keys(data.waterfall[0].parts)) {
+    const [name, what] = PARTS[part];
     const item = element("li");
     item.append(element("i", part), element("b", "", name), ` ${what}`);
     legend.append(item);

@@ -40,12 +40,14 @@ class Recording:
 
     ``events``: all of them, in order. ``played``: for each turn, what of its reply the listener got, in order; a
     pause or a barge-in ends a stretch. ``wav``: a 16 bit stereo file, the user on the left and the assistant on the
-    right, whose first sample is at 0 s. User speech at a ms of input is at the same ms of the file.
+    right, whose first sample is at 0 s. User speech at a ms of input is at the same ms of the file. ``owns_turns``:
+    the model decides when the user's turn is over, and tells it only with its answer.
     """
 
     events: Sequence[Event] = field(converter=_in_order)
     played: Mapping[int, Sequence[Played]]
     wav: Path
+    owns_turns: bool = False
 
 
 @frozen

@@ -35,6 +35,7 @@ from voiceloop.events import (
 
 JsonObject = dict[str, Any]
 PARTS = ("endpointing", "first_token", "first_clause", "synthesis", "delivery")
+MODEL = "model"
 # Stretches closer than this, in s, are one to the eye.
 _TOUCHING = 0.04
 
@@ -78,8 +79,8 @@ def tell(recording: Recording) -> JsonObject:
         "visemes": _mouth(turns.values(), recording),
         "spans": {"user": _speech(recording.events), "assistant": _stretches(recording)},
         "marks": _marks(recording.events),
-        "waterfall": _waterfall(recording.events),
-        "totals": _totals(recording.events),
+        "waterfall": _waterfall(recording.events, owns_turns=recording.owns_turns),
+        "totals": _totals(recording.events, owns_turns=recording.owns_turns),
     }
 
 
@@ -277,14 +278,21 @@ def _marks(events: Iterable[Event]) -> list[JsonObject]:
 # ---------------------------------------------------------------- the figures
 
 
-def _waterfall(events: Sequence[Event]) -> list[JsonObject]:
+def _parts(event: TurnMetrics, *, owns_turns: bool) -> dict[str, float]:
+    """Where the time of an answer went. A model that owns its turns does not tell when it took one for over."""
+    if owns_turns:
+        return {MODEL: event.voice_to_voice - event.delivery, "delivery": event.delivery}
+    return {part: getattr(event, part) for part in PARTS}
+
+
+def _waterfall(events: Sequence[Event], *, owns_turns: bool) -> list[JsonObject]:
     asked = {event.utterance: event.text for event in events if isinstance(event, Transcript) and event.final}
     return [
         {
             "turn": event.turn,
             "asked": asked.get(event.utterance, ""),
             "total": event.voice_to_voice,
-            "parts": {part: getattr(event, part) for part in PARTS},
+            "parts": _parts(event, owns_turns=owns_turns),
             "measured": event.measured,
         }
         for event in events
@@ -292,7 +300,7 @@ def _waterfall(events: Sequence[Event]) -> list[JsonObject]:
     ]
 
 
-def _totals(events: Sequence[Event]) -> JsonObject:
+def _totals(events: Sequence[Event], *, owns_turns: bool) -> JsonObject:
     metrics = [event for event in events if isinstance(event, TurnMetrics) and event.measured]
     visemes = [event for event in events if isinstance(event, Viseme)]
 
@@ -306,6 +314,7 @@ def _totals(events: Sequence[Event]) -> JsonObject:
         "visemes": len(visemes),
         "late": sum(viseme.late for viseme in visemes),
         "voice_to_voice": p50(event.voice_to_voice for event in metrics),
-        "work": p50(event.voice_to_voice - event.endpointing for event in metrics),
+        "work": None if owns_turns else p50(event.voice_to_voice - event.endpointing for event in metrics),
+        "owns_turns": owns_turns,
         "notices": [event.text for event in events if isinstance(event, Notice)],
     }

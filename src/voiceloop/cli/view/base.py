@@ -51,8 +51,11 @@ class NoView(View):
         """Nothing."""
 
 
-def make_view(out: TextIO, *, quiet: bool = False) -> View:
-    """The view for ``out``: live on a terminal with colours and with rich installed, plain lines anywhere else."""
+def make_view(out: TextIO, *, quiet: bool = False, owns_turns: bool = False) -> View:
+    """The view for ``out``: live on a terminal with colours and with rich installed, plain lines anywhere else.
+
+    ``owns_turns``: the model decides when the caller's turn is over.
+    """
     if quiet:
         return NoView()
     dumb = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
@@ -60,8 +63,8 @@ def make_view(out: TextIO, *, quiet: bool = False) -> View:
         if find_spec("rich"):
             from voiceloop.cli.view.live import LiveView
 
-            return LiveView(out)
+            return LiveView(out, owns_turns=owns_turns)
         out.write("For a live view: pip install 'voiceloop[cli]'\n")
     from voiceloop.cli.view.plain import PlainView
 
-    return PlainView(out)
+    return PlainView(out, owns_turns=owns_turns)

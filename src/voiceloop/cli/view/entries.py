@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
@@ -33,19 +33,25 @@ PARTS = {
 
 @frozen
 class Entry:
-    """Something that happened. ``unheard``: what of ``text``, from there on, the listener did not get."""
+    """Something that happened. ``unheard``: what of ``text``, from there on, the listener did not get.
+
+    ``parts``: those of an answer's latency by name, in ms.
+    """
 
     at: float
     who: Who
     text: str
     unheard: str = ""
     latency: TurnMetrics | None = None
+    parts: Sequence[tuple[str, float]] = ()
 
 
 @define
 class Teller:
-    """Makes entries from events."""
+    """Makes entries from events. ``owns_turns``: the model decides when the caller's turn is over, and tells it only
+    with its answer, so that its time is one part."""
 
+    owns_turns: bool = False
     _calls: dict[str, ToolCalled] = field(factory=dict, init=False)
     _latency: dict[int, TurnMetrics] = field(factory=dict, init=False)
 
@@ -67,24 +73,24 @@ class Teller:
             case TurnEnded():
                 heard = event.said if event.reason == "completed" else event.heard.text
                 known = heard if event.said.startswith(heard) else ""
-                yield Entry(
-                    event.at, "assistant", known, event.said[len(known) :], self._latency.pop(event.turn, None)
-                )
+                metrics = self._latency.pop(event.turn, None)
+                parts = () if metrics is None else self._parts(metrics)
+                yield Entry(event.at, "assistant", known, event.said[len(known) :], metrics, parts)
             case Notice():
                 yield Entry(event.at, "note", event.text)
             case _:
                 pass
+
+    def _parts(self, metrics: TurnMetrics) -> list[tuple[str, float]]:
+        if self.owns_turns:
+            return [("model", metrics.voice_to_voice - metrics.delivery), ("out", metrics.delivery)]
+        return [(name, getattr(metrics, part)) for name, part in PARTS.items()]
 
     def _tool(self, returned: ToolReturned) -> str:
         called = self._calls.pop(returned.call, None)
         given = ", ".join(f"{name}={_short(value)}" for name, value in called.arguments.items()) if called else ""
         sign = "failed:" if returned.error else "→"
         return f"{returned.name}({given}) {sign} {returned.result}"
-
-
-def latency_parts(metrics: TurnMetrics) -> list[tuple[str, float]]:
-    """The latency's parts by name, in ms."""
-    return [(name, getattr(metrics, part)) for name, part in PARTS.items()]
 
 
 def _short(value: object) -> str:

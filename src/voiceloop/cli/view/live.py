@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -17,7 +18,7 @@ from rich.text import Text
 from voiceloop.audio import rms_dbfs
 from voiceloop.cli.view import mouth
 from voiceloop.cli.view.base import Moment, View
-from voiceloop.cli.view.entries import Entry, Teller, latency_parts
+from voiceloop.cli.view.entries import Entry, Teller
 from voiceloop.events import (
     Event,
     Interrupted,
@@ -39,7 +40,14 @@ _FRAMES = 4  # moments to a picture: 12.5 pictures a second
 _METER = 28
 _BARS, _PLAIN_BARS = " ▁▂▃▄▅▆▇█", " ..::==##"
 _STYLES = {"caller": "cyan", "assistant": "magenta", "tool": "yellow", "note": "bright_black"}
-_PART_STYLES = {"silence": "bright_black", "text": "blue", "clause": "cyan", "voice": "magenta", "out": "green"}
+_PART_STYLES = {
+    "silence": "bright_black",
+    "text": "blue",
+    "clause": "cyan",
+    "voice": "magenta",
+    "out": "green",
+    "model": "blue",
+}
 _BAR_WIDTH = 18
 
 
@@ -97,12 +105,12 @@ class _Now:
 class LiveView(View):
     """Draws with rich on a terminal; needs at least 60 columns to look right, and at most 100."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, *, owns_turns: bool = False) -> None:
         self._console = Console(file=out, highlight=False, emoji=False, markup=False)
         self._width = min(self._console.width, 100)
         self._plain = not self._console.encoding.lower().startswith("utf")
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
-        self._teller = Teller()
+        self._teller = Teller(owns_turns)
         self._now = _Now()
         self._count = 0
         self._loudest = {"caller": -100.0, "assistant": -100.0}
@@ -147,18 +155,17 @@ class LiveView(View):
         text.append(entry.unheard, style="bright_black strike")
         table.add_row(f"{entry.at:.1f}", entry.who, text)
         if entry.latency is not None and entry.latency.measured:
-            table.add_row("", "", self._waterfall(entry.latency))
+            table.add_row("", "", self._waterfall(entry.latency.voice_to_voice, entry.parts))
         return table
 
-    def _waterfall(self, metrics: TurnMetrics) -> Text:
+    def _waterfall(self, total: float, parts: Sequence[tuple[str, float]]) -> Text:
         """A bar of the latency's parts, widest 1.5 s; what they are, and their sum."""
-        parts = latency_parts(metrics)
-        shades = dict(zip(_PART_STYLES, ".-=#*" if self._plain else "░▒▓█▇", strict=True))
+        shades = dict(zip(_PART_STYLES, ".-=#*=" if self._plain else "░▒▓█▇▓", strict=True))
         line = Text()
         for name, ms in parts:
             line.append(shades[name] * round(_BAR_WIDTH * min(ms, 1500) / 1500), style=_PART_STYLES[name])
         said = ", ".join(f"{name} {ms:.0f}" for name, ms in parts if ms >= 0.5)
-        line.append(f" {metrics.voice_to_voice:.0f} ms: {said}", style="bright_black")
+        line.append(f" {total:.0f} ms: {said}", style="bright_black")
         return line
 
     def _picture(self) -> RenderableType:

@@ -6,7 +6,7 @@ import textwrap
 from typing import TextIO
 
 from voiceloop.cli.view.base import View
-from voiceloop.cli.view.entries import Entry, Teller, latency_parts
+from voiceloop.cli.view.entries import Entry, Teller
 from voiceloop.events import Event
 
 _WIDTH = 80
@@ -16,9 +16,9 @@ _MARGIN = 20
 class PlainView(View):
     """Writes a line for each thing that happened, as soon as it is over."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, *, owns_turns: bool = False) -> None:
         self._out = out
-        self._teller = Teller()
+        self._teller = Teller(owns_turns)
 
     def event(self, event: Event) -> None:
         """Tell what is over now."""
@@ -29,7 +29,7 @@ class PlainView(View):
         text = entry.text + (f" [not heard: {entry.unheard.strip()}]" if entry.unheard.strip() else "")
         lines = textwrap.wrap(text, _WIDTH - _MARGIN) or [""]
         if entry.latency is not None and entry.latency.measured:
-            parts = ", ".join(f"{name} {ms:.0f}" for name, ms in latency_parts(entry.latency))
+            parts = ", ".join(f"{name} {ms:.0f}" for name, ms in entry.parts)
             lines.append(f"({entry.latency.voice_to_voice:.0f} ms: {parts})")
         for number, line in enumerate(lines):
             margin = head if not number else " " * _MARGIN
