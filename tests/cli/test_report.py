@@ -407,7 +407,7 @@ def test_a_model_that_tells_no_mouth_shapes_and_no_parts(
     )
     figures = browser.execute_script("return document.getElementById('totals').innerText")
     assert "Mouth shapes\nnone\nthis voice tells none" in figures
-    assert "Of that, the model's own\nall of it\nend of the turn, thinking and voice" in figures
+    assert "The model's own\nall of it\nend of the turn, thinking and voice" in figures
     named = browser.execute_script("return [...document.querySelectorAll('#legend b')].map(part => part.textContent)")
     assert named == ["The model's own", "Delivery"]
     sums = browser.execute_script("return [...document.querySelectorAll('.sum')].map(sum => sum.innerText)")

@@ -15,7 +15,7 @@ function showTotals(data) {
   const late = totals.late === 0 ? "none of them late" : `${totals.late} of them late`;
   const shapes = totals.visemes ? [totals.visemes.toLocaleString("en"), late] : ["none", "this voice tells none"];
   const work = totals.owns_turns
-    ? ["Of that, the model's own", totals.voice_to_voice === null ? "not measured" : "all of it",
+    ? ["The model's own", totals.voice_to_voice === null ? "not measured" : "all of it",
       "end of the turn, thinking and voice"]
     : ["Of that, computing", timing(totals.work), "median, without the silence waited for"];
   const tiles = [
