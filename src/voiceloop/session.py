@@ -397,5 +397,6 @@ def _hearing(able: ModelCapabilities, turns: object, endpointing: Endpointing, e
         eager=eager,
         model_decides=able.owns_turns,
         only_suspects=able.owns_turns and not able.can_cut,
-        flushes=able.can_flush or (manual and able.can_finish),
+        flushes=able.can_flush,
+        finishes=able.can_finish,
     )

@@ -142,11 +142,18 @@ class Conductor(Ears):
             self.speaker.drop_waiting("the session ended")
         self.timers.clear("endpoint")
         done = None if self.ignores(self.listener.current) else self.listener.close()
+        self.listener.late.close()
         if done is not None:
             self._tell(done.utterance, done.before)
             self.answers.last_words(done.utterance)
 
     # ------------------------------------------------------------ what the user does
+
+    def taken(self, behind_ms: float) -> None:
+        """The model has taken all input but the last ``behind_ms``."""
+        self.listener.taken(behind_ms)
+        if self.course.input_ended and not behind_ms:
+            self.course.look()
 
     def user(self, doing: Doing, ms: float) -> None:
         """See :meth:`Ears.user`."""
@@ -271,6 +278,11 @@ class Conductor(Ears):
         if turn is not None and not (turn.speculative or self._may_interrupt(turn)):
             return "barge-in is off while the assistant speaks"
         return ""
+
+    def not_recognized(self) -> None:
+        """See :meth:`Ears.not_recognized`."""
+        text = "Speech was heard, and no words of it were recognized."
+        self.lanes.signal(Notice(code="not-recognized", text=text))
 
     def ignored(self, why: str) -> None:
         """See :meth:`Ears.ignored`."""

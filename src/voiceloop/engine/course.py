@@ -18,6 +18,9 @@ from voiceloop.rules.lull import Lull, Next, follows
 _MODEL_ANSWERS = 15.0
 """How long a model that owns its turns may take to answer what was said before the input ended, in seconds."""
 
+_LOOK_AGAIN = 1.0
+"""How often it is looked, after the input, whether late words are still waited for, in seconds."""
+
 
 class Course:
     """Begins the turns that wait, prompts a user who says nothing, and ends the session.
@@ -95,7 +98,7 @@ class Course:
             ending=self._ending is not None,
             input_ended=self.input_ended,
             model_answers=self._plan.hearing.model_decides,
-            late_words=clock.now() < self._listener.words_until,
+            late_words=self._listener.behind or clock.now() < self._listener.late.until,
         )
         return follows(lull)
 
@@ -108,8 +111,9 @@ class Course:
                 self._finish(self._ending or "input ended")
             case "await answer":
                 self._timers.set("unanswered", clock.now() + _MODEL_ANSWERS, self._give_up)
-            case "await words":
-                self._timers.set("quiet", self._listener.words_until, self._go_on)
+            case "await words" if not self._listener.behind:
+                until = min(self._listener.late.until, clock.now() + _LOOK_AGAIN)
+                self._timers.set("quiet", until, self._go_on)
             case "idle" if self._plan.idle is not None:
                 self._timers.set("idle", clock.now() + self._plan.idle.after, self._on_idle)
             case _:

@@ -43,6 +43,10 @@ class Ears(abc.ABC):
         """An utterance came to nothing for that reason."""
 
     @abc.abstractmethod
+    def not_recognized(self) -> None:
+        """The user spoke, and the recognizer told no words of it, nor that there were none."""
+
+    @abc.abstractmethod
     def revised(self, change: Revised) -> None:
         """The words of a committed utterance were others."""
 
@@ -51,7 +55,8 @@ class Ears(abc.ABC):
 class Hearing:
     """How the listener decides. ``manual``: only ``end_turn`` ends a turn. ``eager``: answers are prepared early.
     ``model_decides``: the speech model ends turns by itself. ``only_suspects``: and interrupts itself, speech and
-    words are only a hint. ``flushes``: a pause brings a final transcript."""
+    words are only a hint. ``flushes``: a pause brings a final transcript;
+    ``finishes``: an end of turn does, soon."""
 
     endpointing: Endpointing = Endpointing()
     manual: bool = False
@@ -59,3 +64,4 @@ class Hearing:
     model_decides: bool = False
     only_suspects: bool = False
     flushes: bool = False
+    finishes: bool = False

@@ -151,7 +151,7 @@ class Intake:
             ModelSpeechStarted: lambda event: speaker.happen(Happening.SUSPECT),
             ModelSpeechStopped: lambda event: self._listener.commit_by_model(event.ms),
             ModelUsage: self._usage,
-            LinkChanged: lambda event: self._lanes.signal(ConnectionState(state=event.state, detail=event.detail)),
+            LinkChanged: self._changed,
             LinkNotice: lambda event: self._lanes.signal(Notice(code=event.code, text=event.text)),
             Renewed: lambda event: self._renewed(),
             Settled: self._settled,
@@ -179,6 +179,10 @@ class Intake:
         self._turns[event.reply] = turn
         while len(self._turns) > _REPLIES:
             del self._turns[next(iter(self._turns))]
+
+    def _changed(self, event: LinkChanged) -> None:
+        self._lanes.signal(ConnectionState(state=event.state, detail=event.detail))
+        self._listener.late.recovering(event.state == "recovering")
 
     def _cut(self, event: ModelCut) -> None:
         turn = self._turns.get(event.reply)

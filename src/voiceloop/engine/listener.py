@@ -10,6 +10,7 @@ from attrs import define
 from voiceloop import clock
 from voiceloop.engine.detector import Detector
 from voiceloop.engine.ears import Ears, Hearing
+from voiceloop.engine.latewords import LateWords
 from voiceloop.engine.wake import Timers
 from voiceloop.interfaces import Final, Partial, Silent, Speaking, TurnOver, TurnSignal
 from voiceloop.rules import endpointing
@@ -30,8 +31,6 @@ _FLUSHED = 2.5
 _UNTAKEN_MS = 4000.0
 """Silence after which an utterance is over that its model, which owns the turns, took up in no way."""
 
-_LATE = 4.0
-"""How long after it was dropped for want of words, in seconds, speech may still turn out to have had some."""
 _AT_ONCE = Endpointing(complete_ms=0, default_ms=0, unfinished_ms=0)
 
 
@@ -41,7 +40,9 @@ class _Stage:
 
     ``told``: its beginning was told, its end not yet. ``end_ms``: where speech ended; None: it has not, or there was
     none. ``by_words``: that is known from the last word only, since the detector missed it. ``flushed_until``: till
-    then a flush may bring a final. ``ending``: somebody said that the user's turn is over.
+    then a flush may bring a final. ``ending``: somebody said that the user's turn is over; ``by_hand``: it was the
+    user. ``longest_ms``: the longest stretch of it that was surely speech, the last of which began at ``since_ms``.
+    ``wordless``: the recognizer said that it held no words.
     """
 
     told: bool = False
@@ -51,25 +52,32 @@ class _Stage:
     by_words: bool = False
     flushed_until: float = -math.inf
     ending: bool = False
+    by_hand: bool = False
+    since_ms: float = 0.0
+    longest_ms: float = 0.0
+    wordless: bool = False
 
-    def speaks(self) -> None:
+    def speaks(self, ms: float) -> None:
         """The detector hears speech after none."""
-        self.speaking, self.confirmed, self.end_ms = True, False, None
-        self.by_words = self.ending = False
+        self.speaking, self.confirmed, self.end_ms, self.since_ms = True, False, None, ms
+        self.by_words = self.ending = self.by_hand = self.wordless = False
+
+    def pauses(self, ms: float) -> None:
+        """Speech ended."""
+        if self.speaking and self.confirmed:
+            self.longest_ms = max(self.longest_ms, ms - self.since_ms)
+        self.speaking, self.end_ms, self.by_words = False, ms, False
 
     def over(self) -> bool:
         """It is over; whether that is still to be told."""
         told, self.told = self.told, False
-        self.ending = self.by_words = False
-        self.end_ms, self.flushed_until = None, -math.inf
+        self.ending = self.by_hand = self.by_words = False
+        self.end_ms, self.flushed_until, self.longest_ms = None, -math.inf, 0.0
         return told
 
 
 class Listener:
-    """Feeds a turn detector and the transcripts, and decides when an utterance is over.
-
-    ``words_until``: till then a slow recognizer may tell words of speech that was dropped for want of them.
-    """
+    """Feeds a turn detector and the transcripts, and decides when an utterance is over."""
 
     def __init__(self, hearing: Hearing, detector: Detector, timers: Timers, ears: Ears) -> None:
         self._hearing = hearing
@@ -82,7 +90,7 @@ class Listener:
         self._prepared: str | None = None
         self._untold = False  # the model ended the turn before its words came
         self._unanswered = False  # ... and has not answered it
-        self.words_until = -math.inf
+        self.late = LateWords(timers, ears.not_recognized)
 
     # ------------------------------------------------------------ audio
 
@@ -90,6 +98,24 @@ class Listener:
         """The next input, in the model's format, whose last sample was captured at ``at``."""
         self._time.arrive(duration_ms, at, clock.now())
         self._take(self._detector.audio(pcm))
+
+    def taken(self, behind_ms: float) -> None:
+        """The model has taken all input but the last ``behind_ms``."""
+        waits = self._waits_for_model
+        self._time.take(behind_ms, clock.now())
+        if waits and not self._waits_for_model:
+            self._flush()
+            self.check()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the model has not taken all input."""
+        return self._time.taken_ms < self._time.ms
+
+    @property
+    def _waits_for_model(self) -> bool:
+        """Whether it has not taken all of what may be an utterance."""
+        return self._stage.end_ms is not None and self._time.taken_ms < self._stage.end_ms
 
     def _take(self, signals: Iterable[TurnSignal]) -> None:
         for signal in signals:
@@ -99,13 +125,13 @@ class Listener:
                 case Silent(since_ms=ms) if self._stage.speaking:
                     self._pauses(self._time.of_detector(ms))
                 case TurnOver():
-                    self.end_turn()
+                    self._end_turn()
                 case _:
                     pass
 
     def _speaks(self, ms: float, voiced_ms: float) -> None:
         if not self._stage.speaking:
-            self._stage.speaks()
+            self._stage.speaks(ms)
             self._untold = False
             self._timers.clear("endpoint")
             self._timers.set("gap", clock.now() + _GAP, self._no_input)
@@ -122,7 +148,7 @@ class Listener:
             self._ears.user("started", ms)
 
     def _pauses(self, ms: float) -> None:
-        self._stage.speaking, self._stage.end_ms = False, ms
+        self._stage.pauses(ms)
         self._timers.clear("gap")
         self._flush()
         self._ears.user("paused", ms)
@@ -140,13 +166,16 @@ class Listener:
 
     def item(self, item: Partial | Final) -> None:
         """What the recognizer says."""
-        if isinstance(item, Final):
-            self._stage.flushed_until = -math.inf
         before = self._transcripts.current
         for change in self._transcripts.item(item):
             if isinstance(change, Revised):
                 self._ears.revised(change)
         now = self._transcripts.current
+        if isinstance(item, Final) and (now.final or not now.text):
+            self._stage.flushed_until = -math.inf
+        if item.text or isinstance(item, Final):
+            self.late.came(words=bool(item.text))
+            self._stage.wordless = not (item.text or self._stage.speaking)
         if now.text and self._untold and isinstance(item, Final):
             self.commit_by_model()
         elif now.text and (now.text != before.text or now.stable_chars != before.stable_chars):
@@ -163,7 +192,8 @@ class Listener:
 
     def _nothing_said(self, final: Final) -> bool:
         """A flush told that what sounded like speech held no words."""
-        if not self._hearing.flushes or self._stage.speaking or not self.busy:
+        asked = self._hearing.flushes or self._finishes
+        if not asked or self._stage.speaking or not self.busy:
             return False
         return not final.text and not self._transcripts.current.text
 
@@ -194,24 +224,30 @@ class Listener:
         return self._time.wall(ms)
 
     def end_turn(self) -> None:
-        """The user's turn is over, whoever says so."""
+        """The user's turn is over: they say so themselves, or nothing more can come."""
+        self._end_turn(by_hand=True)
+
+    def _end_turn(self, *, by_hand: bool = False) -> None:
         silent = self._detector and not (self._stage.told or self.text)
         if self._stage.ending or silent:
             return
-        self._stage.ending, self._stage.speaking = True, False
+        self._stage.ending, self._stage.by_hand = True, by_hand
         self._timers.clear("gap")
         if self._stage.end_ms is None or self._stage.by_words:
-            self._stage.end_ms, self._stage.by_words = self._time.ms, False
+            self._stage.pauses(self._time.ms)
+            self._flush()
+            self._ears.user("paused", self._time.ms)
+        elif self._finishes and not self._all_known(self._stage.end_ms):
             self._flush()
             self._ears.user("paused", self._stage.end_ms)
         if self._hearing.model_decides:
-            self._ears.user("handed over", self._stage.end_ms)
+            self._ears.user("handed over", self._time.ms if self._stage.end_ms is None else self._stage.end_ms)
         self.check()
 
     def check(self) -> None:
         """Decide whether the utterance is over, or when to ask again."""
         self._timers.clear("endpoint")
-        if self._stage.end_ms is None or self._stage.speaking:
+        if self._stage.end_ms is None or self._stage.speaking or self._waits_for_model:
             return
         if self._hearing.model_decides:
             self._await_model(self._stage.end_ms)
@@ -247,8 +283,19 @@ class Listener:
     def _flush(self) -> None:
         """There is a pause: a recognizer that can is asked for a final, and told by the clock how long it may take,
         since a recording's silence may have come at once."""
-        if self._hearing.flushes:
+        if self._hearing.flushes or self._finishes:
             self._stage.flushed_until = clock.now() + _FLUSHED
+
+    @property
+    def _finishes(self) -> bool:
+        """Whether the user ended their turn by hand, and the recognizer tells the rest of it soon."""
+        return self._stage.by_hand and self._hearing.finishes
+
+    def _all_known(self, speech_end_ms: float) -> bool:
+        """Whether the words are final, and reach to the end of speech."""
+        return self._transcripts.current.final and endpointing.up_to_date(
+            self._evidence(speech_end_ms), self._hearing.endpointing
+        )
 
     @property
     def _flushing(self) -> bool:
@@ -269,7 +316,8 @@ class Listener:
 
     def _evidence(self, speech_end_ms: float) -> Evidence:
         current = self._transcripts.current
-        all_told = self._stage.ending and self._hearing.flushes and not self._flushing and current.final
+        asked = self._hearing.flushes or self._finishes
+        all_told = self._stage.ending and asked and not self._flushing and current.final
         return Evidence(
             silence_ms=self._silence_ms(speech_end_ms),
             text=current.text,
@@ -313,9 +361,9 @@ class Listener:
     def _drop(self) -> None:
         """Nothing was said after all."""
         ended = self._time.ms if self._stage.end_ms is None else self._stage.end_ms
-        untold = not self._hearing.flushes or self._stage.flushed_until > -math.inf
-        if self._stage.confirmed and not self.text and untold:
-            self.words_until = clock.now() + _LATE
+        untold = not (self._hearing.flushes or self._finishes) or self._stage.flushed_until > -math.inf
+        if self._stage.longest_ms and not self.text and untold:
+            self.late.dropped(0.0 if self._stage.wordless else self._stage.longest_ms)
         self._transcripts.drop()
         self._void()
         if self._stage.told or self._stage.ending:

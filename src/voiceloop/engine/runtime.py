@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, nullcontext
+from contextlib import AsyncExitStack, aclosing, nullcontext, suppress
 from math import inf
 
 import anyio
@@ -27,13 +27,14 @@ from voiceloop.errors import (
     VoiceloopError,
 )
 from voiceloop.events import ConnectionState, Notice, SessionEnded, SessionStarted
-from voiceloop.interfaces import Link, LinkContext, Resources
+from voiceloop.interfaces import Link, LinkContext, LinkEvent, ModelUsage, Resources
 
 _OF_CLOSING = 0.8
 """The share of the time for closing that a memory may take."""
 
 
 _WATCH = 1.0
+_LAST_WORDS = 1.0  # s for what a closed link still tells
 """How often it is looked whether input and events are taken, in seconds."""
 
 
@@ -142,6 +143,7 @@ class Runtime:
             Way(source=plan.input, target=plan.hears, provider=parts.model.listener, limits=plan.limits),
             watchers=self.watchers,
             heard=self.conductor.listener.audio,
+            taken=self.conductor.taken,
             overdue=lambda: self.conductor.timers.set("watch", clock.now(), self._watch),
         )
         started = SessionStarted(
@@ -159,15 +161,16 @@ class Runtime:
         connected, failure = False, None
         with anyio.CancelScope(deadline=clock.now() + limits.connect) as scope:
             async with parts.model.connect(self._context(pool, keeper)) as link:
-                connected, scope.deadline = True, inf
+                connected, scope.deadline, events = True, inf, aiter(link)
                 self.conductor.lanes.signal(ConnectionState(state="ready"))
                 try:
-                    await self._talk(link, keeper, ready)
+                    await self._talk(link, events, keeper, ready)
                 except BaseException as error:
                     failure = error
                     raise
                 finally:
                     scope.deadline = clock.now() + limits.close
+            await self._read_usage(events)
         if scope.cancelled_caught and not connected:
             raise ProviderTimeout(
                 f"did not connect within {limits.connect:g} s",
@@ -182,13 +185,15 @@ class Runtime:
             if failure is not None:
                 raise failure
 
-    async def _talk(self, link: Link, keeper: Keeper, ready: Callable[[], None]) -> None:
+    async def _talk(
+        self, link: Link, events: AsyncIterator[LinkEvent], keeper: Keeper, ready: Callable[[], None]
+    ) -> None:
         """Everything runs, until the end."""
         audio = self._parts.audio
         async with anyio.create_task_group() as children:
             self.conductor.tools.start(children)
             children.start_soon(self._pass_on, link, children, name="uplink")
-            children.start_soon(self._read, link, name="link reader")
+            children.start_soon(self._read, events, name="link reader")
             children.start_soon(self.conductor.timers.run, name="timers")
             children.start_soon(keeper.run, name="keeper")
             if audio is not None:
@@ -213,8 +218,15 @@ class Runtime:
         with blame(self._parts.model.name, "taking input"):
             await self.uplink.run(link, children)
 
-    async def _read(self, link: Link) -> None:
-        take, events = self.conductor.intake.take, aiter(link)
+    async def _read_usage(self, events: AsyncIterator[LinkEvent]) -> None:
+        """What the model consumed since it last told, once it is closed."""
+        with suppress(VoiceloopError), blame(self._parts.model.name, "closing"), anyio.move_on_after(_LAST_WORDS):
+            async for event in events:
+                if isinstance(event, ModelUsage):
+                    self.conductor.intake.take(event)
+
+    async def _read(self, events: AsyncIterator[LinkEvent]) -> None:
+        take = self.conductor.intake.take
         making = blame(self._parts.model.name, "making events")
         while True:
             with making:

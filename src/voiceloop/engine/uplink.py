@@ -74,12 +74,14 @@ class Way:
 
 
 class _Backlog:
-    """What waits to be passed on, in order. ``full``: more than ``most`` bytes of audio, since ``full_since``."""
+    """What waits to be passed on, in order. ``full``: more than ``most`` seconds of audio, of so many bytes a
+    ``second``; since ``full_since``."""
 
-    def __init__(self, *, most: float, piece: int) -> None:
+    def __init__(self, *, most: float, second: int) -> None:
         self._items: deque[bytes | Command | Ask] = deque()
-        self._most = most
-        self._piece = piece
+        self._most = most * second
+        self._second = second
+        self._piece = round(_PIECE * second)
         self._bytes = 0
         self.full_since: float | None = None
 
@@ -92,6 +94,10 @@ class _Backlog:
         self._bytes += len(pcm)
         if self.full_since is None and self.full:
             self.full_since = now
+
+    @property
+    def seconds(self) -> float:
+        return self._bytes / self._second
 
     def add(self, item: Command | Ask) -> None:
         self._items.append(item)
@@ -111,7 +117,10 @@ class _Backlog:
 
 
 class Uplink:
-    """Takes input at once and passes it on from a task of its own (:meth:`run`)."""
+    """Takes input at once and passes it on from a task of its own (:meth:`run`).
+
+    ``heard(pcm, ms, at)`` is told of all that it takes, ``taken(behind_ms)`` of how much is still to be passed on.
+    """
 
     def __init__(
         self,
@@ -119,15 +128,16 @@ class Uplink:
         *,
         watchers: Watchers,
         heard: Callable[[bytes, float, float], None],
+        taken: Callable[[float], None],
         overdue: Callable[[], None],
     ) -> None:
         self._way = way
         self._watchers = watchers
         self._heard = heard
+        self._taken = taken
         self._overdue = overdue
         self._convert = None if way.source == way.target else converter(way.source, way.target)
-        second = way.target.bytes_of(way.target.rate)
-        self._backlog = _Backlog(most=way.limits.input_buffer * second, piece=round(_PIECE * second))
+        self._backlog = _Backlog(most=way.limits.input_buffer, second=way.target.bytes_of(way.target.rate))
         self._samples = 0
         self._passing_since: float | None = None
         self._closed = False
@@ -191,6 +201,7 @@ class Uplink:
                 if isinstance(item, bytes):
                     self._room.set()
                     await link.send_audio(item)
+                    self._taken(self._backlog.seconds * 1000)
                 elif isinstance(item, Ask) and item.outcome.done():
                     pass  # withdrawn
                 elif isinstance(item, Ask):

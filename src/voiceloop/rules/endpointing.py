@@ -174,7 +174,7 @@ def eager(evidence: Evidence, settings: Endpointing) -> bool:
     return (
         bool(evidence.text.strip())
         and evidence.silence_ms >= settings.eager_ms - _ROUNDING_MS
-        and _is_up_to_date(evidence, settings)
+        and up_to_date(evidence, settings)
     )
 
 
@@ -182,10 +182,10 @@ def _due_ms(evidence: Evidence, settings: Endpointing) -> float:
     if not evidence.text.strip():
         return settings.no_words_ms
     required = required_silence(evidence.text, settings)
-    return required if _is_up_to_date(evidence, settings) else max(required, settings.give_up_ms)
+    return required if up_to_date(evidence, settings) else max(required, settings.give_up_ms)
 
 
-def _is_up_to_date(evidence: Evidence, settings: Endpointing) -> bool:
+def up_to_date(evidence: Evidence, settings: Endpointing) -> bool:
     """Whether the words reach to the end of speech.
 
     Settled text (final, or stable and complete) is believed without times and with thrice the tolerance, because

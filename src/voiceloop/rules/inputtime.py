@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from attrs import define, field
 
 _ROUNDING = 1e-6
@@ -11,11 +13,14 @@ _ROUNDING = 1e-6
 class InputTime:
     """Positions in the input, in ms from its first sample; times in seconds. Made at the time ``captured``.
 
-    ``ms``: how much has arrived. Silence that a detector was given for missing input is no part of it.
+    ``ms``: how much has arrived. ``taken_ms``: how much of it the model has taken, which may lag behind a recording.
+    Silence that a detector was given for missing input is no part of it.
     """
 
     captured: float
     ms: float = field(default=0.0, init=False)
+    taken_ms: float = field(default=0.0, init=False)
+    _taken: float = field(default=-inf, init=False)
     _arrived: float = field(init=False)
     _fed_ms: float = field(default=0.0, init=False)
     _fed_before_ms: float = field(default=0.0, init=False)
@@ -29,13 +34,18 @@ class InputTime:
         self.captured, self._arrived = captured, now
         self._fed_before_ms = self._fed_ms
 
+    def take(self, behind_ms: float, now: float) -> None:
+        """The model has taken all but the last ``behind_ms``."""
+        self.taken_ms, self._taken = self.ms - behind_ms, now
+
     def wall(self, ms: float) -> float:
         """When ``ms`` of the input was captured."""
         return self.captured - (self.ms - ms) / 1000
 
     def since_ms(self, ms: float, now: float) -> float:
-        """How long ago that was, in ms; never less than 0."""
-        return max(0.0, (now - self.wall(ms)) * 1000)
+        """How long ago that was, and the model had it, in ms; never less than 0."""
+        had = self._taken - (self.taken_ms - ms) / 1000
+        return max(0.0, (now - max(self.wall(ms), had)) * 1000)
 
     def of_detector(self, ms: float) -> float:
         """A detector's position, without the silence that it was given for missing input."""
