@@ -57,13 +57,18 @@ async def test_engines_of_ones_own_go_on_and_are_the_ones_that_were_given() -> N
 @pytest.mark.virtual_time
 async def test_what_is_denied_can_be_set() -> None:
     async with Emulator(SCRIPT) as aws:
-        aws.denied = ["bedrock:*"]  # type: ignore[assignment]
+        aws.denied = ["bedrock:*"]
         with pytest.raises(vl.ProviderRefused, match="bedrock:InvokeModelWithResponseStream"):
             await ask(aws)
         with pytest.raises(UnknownName, match="poly"):
             aws.denied = {"poly:*"}
+        with pytest.raises(UnknownName, match="poly"):
+            aws.denied.add("poly:*")
+        with pytest.raises(UnknownName, match="transcibe"):
+            aws.denied |= {"polly:*", "transcibe:*"}
+        aws.denied.discard("polly:*")
         with pytest.raises(BadInput, match="denied=str"):
-            aws.denied = "polly:*"  # type: ignore[assignment]
+            aws.denied = "polly:*"
         assert aws.denied == {"bedrock:*"}
         aws.denied = set()
         assert await ask(aws) == ["one"]

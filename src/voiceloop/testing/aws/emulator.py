@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, MutableSet
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -18,13 +18,12 @@ from voiceloop import clock
 from voiceloop.aws.account import Account, Keys
 from voiceloop.engine.pool import Pool
 from voiceloop.engine.supervisor import Supervisor
-from voiceloop.errors import BadInput, SessionClosed, UnknownName
+from voiceloop.errors import BadInput, SessionClosed
 from voiceloop.testing.aws.backing import Backing
 from voiceloop.testing.aws.faults import Fault, Faults
-from voiceloop.testing.aws.record import Call, Record, matches
+from voiceloop.testing.aws.record import Call, Denied, Record
 from voiceloop.testing.aws.settings import Settings, Timers
-from voiceloop.testing.aws.words import ACTIONS
-from voiceloop.testing.checks import number, of_kind, several, shown, whole
+from voiceloop.testing.checks import number, of_kind, shown, whole
 
 if TYPE_CHECKING:
     from voiceloop.testing.aws.certificates import Certificates
@@ -79,7 +78,7 @@ class Emulator:
         self.timers = Timers(timers)
         self.settings = settings or Settings()
         self.faults = Faults.of(faults)
-        self._record = Record(_patterns(denied, known=services is None))
+        self._record = Record(Denied(denied, known=services is None))
         self.backing = (backing or Backing.offline()).begun()
         self._services = services
         self._port = port
@@ -156,16 +155,16 @@ class Emulator:
         return self._record.actions
 
     @property
-    def denied(self) -> set[str]:
+    def denied(self) -> MutableSet[str]:
         """Patterns of IAM actions that are not allowed; may be changed, and set to others.
 
-        Setting it raises BadInput for what is no list, UnknownName for an action that no service here needs.
+        That raises BadInput for what is no list, UnknownName for an action that no service here needs.
         """
         return self._record.denied
 
     @denied.setter
     def denied(self, patterns: Iterable[str]) -> None:
-        self._record.denied = _patterns(patterns, known=self._services is None)
+        self._record.denied = Denied(patterns, known=self._services is None)
 
     @property
     def nova(self) -> NovaSonicStream:
@@ -272,12 +271,3 @@ class _House:
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start a task that ends with the emulator."""
         self._group.start_soon(work)
-
-
-def _patterns(denied: Iterable[str], *, known: bool) -> set[str]:
-    """Patterns of IAM actions; ``known``: each must be of an action that the services of AWS here need."""
-    patterns = several("denied", denied, str, "IAM actions, such as 'polly:*'")
-    for pattern in patterns:
-        if known and not any(matches(action, pattern) for action in ACTIONS):
-            raise UnknownName("IAM action", pattern, {*ACTIONS, *(f"{name.partition(':')[0]}:*" for name in ACTIONS)})
-    return set(patterns)

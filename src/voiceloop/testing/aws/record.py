@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, MutableSet
 from fnmatch import fnmatchcase
 
 from attrs import define, field
 
+from voiceloop.errors import UnknownName
 from voiceloop.testing.aws.exchange import Caller, Refusal
+from voiceloop.testing.aws.words import ACTIONS
+from voiceloop.testing.checks import of_kind, several
 
 
 @define(eq=False)
@@ -31,11 +34,47 @@ class Call:
     message: str = ""
 
 
+class Denied(MutableSet[str]):
+    """Patterns of IAM actions, such as ``polly:*``; ``known``: only those that an action of the services here fits.
+
+    Raises BadInput for what is no list of patterns, UnknownName for one that nothing fits.
+    """
+
+    def __init__(self, patterns: Iterable[str] = (), *, known: bool = True) -> None:
+        self._known = known
+        self._patterns: set[str] = set()
+        for pattern in several("denied", patterns, str, "IAM actions, such as 'polly:*'"):
+            self.add(pattern)
+
+    def add(self, value: str) -> None:
+        """Deny the actions that ``value`` fits too."""
+        of_kind("denied", value, str)
+        if self._known and not any(matches(action, value) for action in ACTIONS):
+            raise UnknownName("IAM action", value, {*ACTIONS, *(f"{name.partition(':')[0]}:*" for name in ACTIONS)})
+        self._patterns.add(value)
+
+    def discard(self, value: str) -> None:
+        """Deny no longer what ``value`` said."""
+        self._patterns.discard(value)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._patterns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._patterns)
+
+    def __len__(self) -> int:
+        return len(self._patterns)
+
+    def __repr__(self) -> str:
+        return f"Denied({sorted(self._patterns)})"
+
+
 @define(eq=False)
 class Record:
-    """All calls in order, and the IAM actions that they needed. ``denied``: patterns such as ``polly:*``."""
+    """All calls in order, and the IAM actions that they needed."""
 
-    denied: set[str] = field(factory=set)
+    denied: MutableSet[str] = field(factory=Denied)
     account: str = "123456789012"
     calls: list[Call] = field(factory=list)
 
