@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,10 +24,12 @@ from voiceloop.interfaces import (
     EndOfTurn,
     Expectation,
     Link,
+    LinkChanged,
     LinkContext,
     LinkEvent,
     ListenConfig,
     Listening,
+    ListeningChanged,
     ModelUsage,
     Pause,
     Prompt,
@@ -46,6 +48,9 @@ from voiceloop.interfaces import (
 _TAKES = 10.0
 """How long a recognizer may take to be told what to expect, in seconds."""
 
+_LAST_WORDS = 0.5
+"""How long it may take to tell its last consumption once it is closed, in seconds."""
+
 
 @asynccontextmanager
 async def open_link(
@@ -53,18 +58,22 @@ async def open_link(
 ) -> AsyncIterator[Link]:
     """Open the recognizer's stream and join the three parts."""
     load()
-    async with AsyncExitStack() as stack:
-        with blame(recognizer.name, "opening its stream"):
-            opening = recognizer.open(ListenConfig(resources=context.resources))
-            listening = await stack.enter_async_context(opening)
-        children = await stack.enter_async_context(anyio.create_task_group())
-        link = CascadeLink(recognizer, reasoner, synthesizer, deadlines, context, listening, children)
-        await link.start(children)
-        try:
-            yield link
-        finally:
-            link.close()
-            children.cancel_scope.cancel()
+    link: CascadeLink | None = None
+    try:
+        async with AsyncExitStack() as stack:
+            with blame(recognizer.name, "opening its stream"):
+                opening = recognizer.open(ListenConfig(resources=context.resources))
+                listening = await stack.enter_async_context(opening)
+            children = await stack.enter_async_context(anyio.create_task_group())
+            link = CascadeLink(recognizer, reasoner, synthesizer, deadlines, context, listening, children)
+            await link.start(children)
+            try:
+                yield link
+            finally:
+                children.cancel_scope.cancel()
+    finally:
+        if link is not None:
+            await link.close()
 
 
 class CascadeLink(Link):
@@ -86,6 +95,7 @@ class CascadeLink(Link):
         self._deadlines = deadlines
         self._context = context
         self._listening = listening
+        self._items = aiter(listening)
         self._out: Box[LinkEvent] = Box()
         self._warm_up = WarmUp(
             (reasoner, synthesizer),
@@ -106,9 +116,16 @@ class CascadeLink(Link):
         children.start_soon(self._listen, name="recognizer reader")
         self._warm_up.begin()
 
-    def close(self) -> None:
-        """End the iteration over its events."""
-        self._out.close()
+    async def close(self) -> None:
+        """End the iteration over its events, with what the recognizer still told of its consumption."""
+        name = self._recognizer.name
+        try:
+            with suppress(VoiceloopError), blame(name, "closing"), anyio.move_on_after(_LAST_WORDS):
+                async for item in self._items:
+                    if isinstance(item, RecognizerUsage):
+                        self._out.add(ModelUsage(provider=name, amounts=item.amounts))
+        finally:
+            self._out.close()
 
     async def _listen(self) -> None:
         name = self._recognizer.name
@@ -117,11 +134,14 @@ class CascadeLink(Link):
         )
         try:
             with blame(name, "listening"):
-                async for item in self._listening:
-                    if isinstance(item, RecognizerUsage):
-                        self._out.add(ModelUsage(provider=name, amounts=item.amounts))
-                    else:
-                        self._out.add(item)
+                async for item in self._items:
+                    match item:
+                        case RecognizerUsage(amounts=amounts):
+                            self._out.add(ModelUsage(provider=name, amounts=amounts))
+                        case ListeningChanged(state=state, detail=detail):
+                            self._out.add(LinkChanged(state, detail))
+                        case _:
+                            self._out.add(item)
         except Exception as failure:  # noqa: BLE001 - raised by the iterator, after what came before
             error = failure
         self._out.close(error)

@@ -10,7 +10,7 @@ from typing import ClassVar, TypeAlias
 from attrs import frozen
 
 from voiceloop.audio import PCM16_16K, AudioFormat
-from voiceloop.events import SpokenWord
+from voiceloop.events import Link, SpokenWord
 from voiceloop.interfaces.pool import Resources
 
 
@@ -93,7 +93,16 @@ class RecognizerUsage:
     amounts: dict[str, float]
 
 
-RecognizerItem: TypeAlias = Partial | Final | RecognizerUsage
+@frozen
+class ListeningChanged:
+    """The stream's connection to its service is in another ``state``, as :class:`ConnectionState` has them: it is
+    "recovering" or "renewing", and then "ready". ``detail``: why."""
+
+    state: Link
+    detail: str = ""
+
+
+RecognizerItem: TypeAlias = Partial | Final | RecognizerUsage | ListeningChanged
 
 
 class Listening(abc.ABC):
@@ -119,7 +128,8 @@ class Listening(abc.ABC):
 
     @abc.abstractmethod
     def __aiter__(self) -> AsyncIterator[RecognizerItem]:
-        """The items as they come. Ends when the stream is closed; raises ProviderError when it broke."""
+        """The items as they come. Ends when the stream is closed, after a last RecognizerUsage where there is one;
+        raises ProviderError when it broke."""
 
 
 class Recognizer(abc.ABC):

@@ -110,12 +110,13 @@ class Sending:
         self._count(size)
         return self.format.silence(size)
 
-    def report(self) -> float:
-        """Seconds of audio that were sent since the last report, when it is time for another one; else 0."""
-        if self.format.ms(self._unreported) < _USAGE_MS:
+    def report(self, *, rest: bool = False) -> float:
+        """Seconds of audio that were sent since the last report, when it is time for another one, or for the ``rest``
+        of them; else 0."""
+        if not rest and self.format.ms(self._unreported) < _USAGE_MS:
             return 0.0
         seconds, self._unreported = self._unreported / self.format.rate, 0
-        return seconds
+        return round(seconds, 3)
 
     def restart(self) -> None:
         """A new connection: send what is kept again, but not the quiet with which it begins."""

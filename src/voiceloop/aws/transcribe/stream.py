@@ -20,7 +20,8 @@ from voiceloop.aws.transcribe.results import read
 from voiceloop.aws.transcribe.sending import RING_MS, Pace, Sending
 from voiceloop.aws.wire.stream import Deadlines, EventStream, Message, StreamRequest
 from voiceloop.errors import ProviderError, ProviderTimeout, ProviderUnavailable, SessionClosed
-from voiceloop.interfaces import Listening, RecognizerItem, RecognizerUsage, Resources
+from voiceloop.events import Link
+from voiceloop.interfaces import Listening, ListeningChanged, RecognizerItem, RecognizerUsage, Resources
 
 if TYPE_CHECKING:
     from voiceloop.aws.transcribe.recognizer import Transcribe
@@ -64,6 +65,7 @@ class _Stream(Listening):
         self._attention = Attention(recognizer.input)
         self._persistence = Persistence()
         self._out = ItemOutbox()
+        self._state: Link = "connecting"
         self._ready, self._filled, self._room = anyio.Event(), anyio.Event(), anyio.Event()
 
     # ------------------------------------------------------------ Listening
@@ -113,17 +115,22 @@ class _Stream(Listening):
                 opened = clock.now()
                 try:
                     await self._connection()
-                except Deaf:
-                    pass
+                    self._changed("renewing")
+                except Deaf as deaf:
+                    self._changed("recovering", str(deaf))
                 except ProviderError as error:
                     stood, chance = self._ready.is_set(), clock.random()
-                    await anyio.sleep(self._persistence.wait(error, opened, clock.now(), stood=stood, chance=chance))
+                    wait = self._persistence.wait(error, opened, clock.now(), stood=stood, chance=chance)
+                    self._changed("recovering", str(error))
+                    await anyio.sleep(wait)
                 self._attention.restart()
                 self._hearing.restart()
                 self._sending.restart()
         except Exception as failure:  # noqa: BLE001 - whoever reads or sends is told
             self._out.close(failure)
         finally:
+            if seconds := self._sending.report(rest=True):
+                self._out.add(RecognizerUsage({"seconds": seconds}))
             self._out.close()
             for event in (self._ready, self._filled, self._room):
                 event.set()
@@ -141,6 +148,7 @@ class _Stream(Listening):
         age = Age.of(clock.now(), (expires - clock.utcnow()).total_seconds() if expires is not None else None)
         async with self._access.stream(request, _DEADLINES) as stream:
             await _accepted(stream)
+            self._changed("ready")
             self._ready.set()
             try:
                 await _first_of(lambda: self._receive(stream), lambda: self._send(stream, age))
@@ -150,6 +158,12 @@ class _Stream(Listening):
                     await stream.end()
                     async for _ in stream:  # what the service still says of audio that is settled, or sent again
                         pass
+
+    def _changed(self, state: Link, detail: str = "") -> None:
+        """Tell of a change after the first connection, once."""
+        if self._ready.is_set() and state != self._state:
+            self._out.put(ListeningChanged(state, detail))
+        self._state = state
 
     async def _send(self, stream: EventStream, age: Age) -> None:
         """Send audio, and silence where there is none, until the connection is old."""
@@ -162,7 +176,7 @@ class _Stream(Listening):
             self._lull.sent(audio.ms(audio.samples(pcm)), clock.now(), silence=silence)
             self._room.set()
             if seconds := self._sending.report():
-                self._out.put(RecognizerUsage({"seconds": round(seconds, 3)}))
+                self._out.put(RecognizerUsage({"seconds": seconds}))
             self._attention.sent(pcm, clock.now())
 
     async def _next(self) -> bytes:
