@@ -42,7 +42,8 @@ class _Stage:
     none. ``by_words``: that is known from the last word only, since the detector missed it. ``flushed_until``: till
     then a flush may bring a final. ``ending``: somebody said that the user's turn is over; ``by_hand``: it was the
     user. ``longest_ms``: the longest stretch of it that was surely speech, the last of which began at ``since_ms``.
-    ``wordless``: the recognizer said that it held no words.
+    ``wordless``: the recognizer said that it held no words. ``had``: when the model had taken all of it, if that was
+    after its end.
     """
 
     told: bool = False
@@ -56,6 +57,7 @@ class _Stage:
     since_ms: float = 0.0
     longest_ms: float = 0.0
     wordless: bool = False
+    had: float = -math.inf
 
     def speaks(self, ms: float) -> None:
         """The detector hears speech after none."""
@@ -66,7 +68,7 @@ class _Stage:
         """Speech ended."""
         if self.speaking and self.confirmed:
             self.longest_ms = max(self.longest_ms, ms - self.since_ms)
-        self.speaking, self.end_ms, self.by_words = False, ms, False
+        self.speaking, self.end_ms, self.by_words, self.had = False, ms, False, -math.inf
 
     def over(self) -> bool:
         """It is over; whether that is still to be told."""
@@ -103,7 +105,8 @@ class Listener:
         """The model has taken all input but the last ``behind_ms``."""
         waits = self._waits_for_model
         self._time.take(behind_ms, clock.now())
-        if waits and not self._waits_for_model:
+        if waits and self._stage.end_ms is not None and not self._waits_for_model:
+            self._stage.had = self._time.had(self._stage.end_ms)
             self._flush()
             self.check()
 
@@ -302,7 +305,7 @@ class Listener:
         return clock.now() < self._stage.flushed_until
 
     def _silence_ms(self, speech_end_ms: float) -> float:
-        return self._time.since_ms(speech_end_ms, clock.now())
+        return self._time.since_ms(speech_end_ms, clock.now(), had=self._stage.had)
 
     def _check_again(self, evidence: Evidence, settings: Endpointing) -> None:
         wait_ms = endpointing.next_check_ms(evidence, settings)

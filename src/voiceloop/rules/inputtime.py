@@ -42,9 +42,12 @@ class InputTime:
         """When ``ms`` of the input was captured."""
         return self.captured - (self.ms - ms) / 1000
 
-    def since_ms(self, ms: float, now: float) -> float:
-        """How long ago that was, and the model had it, in ms; never less than 0."""
-        had = self._taken - (self.taken_ms - ms) / 1000
+    def had(self, ms: float) -> float:
+        """When the model had taken ``ms`` of the input, if it takes it at the pace of speech."""
+        return self._taken - (self.taken_ms - ms) / 1000
+
+    def since_ms(self, ms: float, now: float, *, had: float = -inf) -> float:
+        """How long ago ``ms`` of the input was captured, and the model ``had`` it, in ms; never less than 0."""
         return max(0.0, (now - max(self.wall(ms), had)) * 1000)
 
     def of_detector(self, ms: float) -> float:
