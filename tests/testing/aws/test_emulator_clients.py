@@ -209,6 +209,11 @@ async def test_what_is_no_operation_is_said_so() -> None:
             b"POST /stream-transcription HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
         )
         assert b"400" in (await tls.receive())[:20]
+        assert [(call.operation, call.status, call.error) for call in aws.calls] == [
+            *[("POST /nothing", 404, "UnknownOperationException")] * 2,
+            ("StartStreamTranscription", 400, "BadRequestException"),
+        ]
+        assert all(call.over and call.message for call in aws.calls)
 
 
 @pytest.mark.parametrize(

@@ -33,3 +33,17 @@ async def test_an_upgrade_that_breaks_the_protocol_is_a_bad_request() -> None:
     assert (await answer("Sec-WebSocket-Key: c2Vjb25kIGtleSBoZXJlLg==")).startswith(b"HTTP/1.1 400 ")
     assert (await answer(leave=KEY)).startswith(b"HTTP/1.1 400 ")
     assert (await answer(leave="Connection: Upgrade")).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_an_upgrade_to_an_operation_that_is_not_emulated_is_recorded() -> None:
+    lines = ["GET /medical-stream-transcription-websocket?language-code=en-US HTTP/1.1", *FIELDS, "", ""]
+    async with Emulator(Backing.scripted()) as aws, connected(aws, "http/1.1") as tls:
+        await tls.send("\r\n".join(lines).encode())
+        with anyio.fail_after(10):
+            assert (await tls.receive()).startswith(b"HTTP/1.1 404 ")
+    (call,) = aws.calls
+    assert (call.service, call.operation, call.status) == (
+        "transcribestreaming",
+        "StartMedicalStreamTranscription",
+        404,
+    )
