@@ -264,7 +264,8 @@ class ToolReturned(BaseEvent):
 
 @frozen
 class Usage(BaseEvent):
-    """What a provider consumed since its last report: ``unit`` is "input_tokens", "characters", "seconds", ..."""
+    """What a provider consumed since its last report: ``amounts`` by unit, which is "input_tokens", "characters",
+    "seconds", and so on. ``turn``: for which, where it is for one."""
 
     provider: str
     amounts: Mapping[str, float]

@@ -99,3 +99,21 @@ async def test_an_answer_that_breaks_off_ends_the_reply_and_not_the_session(kind
     assert notice.code == "reply-failed"
     assert "Amazon Bedrock: broke off in the midst of a reply" in notice.text
     assert "TransferEncoding" not in notice.text
+
+
+@pytest.mark.parametrize(("marks", "requests"), [(("word", "viseme"), 2), ("word", 2), ((), 1)])
+async def test_marks_that_are_not_wanted_are_not_paid_for(marks: str | tuple[str, ...], requests: int) -> None:
+    async with Emulator(Backing.scripted([], ["Good."])) as aws:
+        account = aws.account()
+        voice = Polly(account=account, marks=marks)  # type: ignore[arg-type]
+        model = vl.Cascade(Transcribe(account=account), Bedrock(account=account), voice)
+        async with vl.Session(model, lead=None) as session:
+            await session.send_text("Hello?")
+            await session.end_input()
+            log = [event async for event in session]
+        assert [call.operation for call in aws.calls].count("SynthesizeSpeech") == requests
+    [ended] = [event for event in log if isinstance(event, vl.TurnEnded)]
+    assert ended.heard.text == "Good."
+    assert any(isinstance(event, vl.Viseme) for event in log) == ("viseme" in marks)
+    paid = [event.amounts["characters"] for event in log if isinstance(event, vl.Usage) and "Polly" in event.provider]
+    assert sum(paid) == requests * len("Good.")

@@ -256,7 +256,7 @@ class _Listening(Listening):
                     await self._send.send(Final(operation.item, told["text"], _words(told), told["confidence"]))
             if operation.end:
                 seconds, self._seconds = self._seconds, 0.0
-                await self._send.send(RecognizerUsage({"seconds": seconds}))
+                await self._send.send(RecognizerUsage({"seconds": round(seconds, 3)}))
         except VoiceloopError as error:
             self._fail(error)
         finally:

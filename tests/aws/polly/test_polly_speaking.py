@@ -181,6 +181,7 @@ async def test_the_built_in_table_is_the_guides(aws: Emulator, pool: Pool) -> No
     [
         ({"voice": "no such voice"}, BadInput, "voice='no such voice'"),
         ({"engine": "newral"}, UnknownName, "Did you mean 'neural'"),
+        ({"marks": ["words"]}, UnknownName, "Did you mean 'word'"),
         ({"language": "English"}, BadInput, "language='English'"),
         ({"rate": 3}, BadInput, "0.2 to 2"),
         ({"rate": True}, BadInput, "0.2 to 2"),

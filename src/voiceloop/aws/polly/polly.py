@@ -52,6 +52,12 @@ def _rate(instance: object, attribute: Attribute[float | None], value: float | N
         raise BadInput(f"{attribute.name}={value!r}: a number from 0.2 to 2 is allowed, 1 is usual")
 
 
+def _marks(instance: object, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
+    for kind in value:
+        if kind not in _MARKS:
+            raise UnknownName("kind of mark", kind, _MARKS)
+
+
 def _lexicons(instance: object, attribute: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
     if len(value) > 5 or not all(re.fullmatch(r"[0-9A-Za-z]{1,20}", str(name)) for name in value):
         raise BadInput(f"lexicons={value!r}: up to 5 names of 1 to 20 letters and digits are allowed")
@@ -68,9 +74,11 @@ class Polly(Synthesizer):
     pronunciation lexicons. ``sample_rate``: 16000 or 8000 Hz. ``encoding``: "pcm", or "mulaw" (at 8000 Hz), which is
     sent as µ-law and given as PCM, so that a telephone's µ-law is the very bytes that Polly made. ``account``: whose
     it is, and the region. ``quota``: what the account may ask of the engine, where that is not the service's default.
+    ``marks``: what sessions may ask for, "word" and "viseme"; ``()`` for neither.
 
     All sessions of a pool share connections and one queue for the account's quota. Characters are billed for audio
-    and, where marks are wanted, a second time for these.
+    and, where a session wants any of the ``marks``, a second time for these. All of them want words, by which it is
+    known to the word what was heard; without words it is estimated.
 
     Raises BadInput and UnknownName for wrong arguments; at the first use UnknownName for a voice that the region
     does not have with this engine.
@@ -89,6 +97,7 @@ class Polly(Synthesizer):
     encoding: Literal["pcm", "mulaw"] = field(default="pcm", kw_only=True)
     account: Account = field(factory=Account, kw_only=True, validator=is_account)
     quota: Quota | None = field(default=None, kw_only=True, validator=of_kind(Quota))
+    marks: tuple[MarkKind, ...] = field(default=("word", "viseme"), kw_only=True, converter=texts, validator=_marks)
     capabilities: SynthesizerCapabilities = field(init=False, repr=False, eq=False)
 
     name = "Amazon Polly"
@@ -108,7 +117,7 @@ class Polly(Synthesizer):
             )
         generative = self.engine == "generative"
         return SynthesizerCapabilities(
-            AudioFormat(self.sample_rate), frozenset() if generative else _MARKS, streams=generative
+            AudioFormat(self.sample_rate), frozenset(() if generative else self.marks), streams=generative
         )
 
     @asynccontextmanager

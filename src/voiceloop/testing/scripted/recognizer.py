@@ -196,7 +196,7 @@ class RecognizerStream(Listening):
             self.out.put(self._final(stretch), self._after(stretch))
             if self.script.usage:
                 seconds = self.script.input.ms(stretch.end - stretch.start) / 1000
-                self.out.put(RecognizerUsage({"seconds": seconds}), self._after(stretch))
+                self.out.put(RecognizerUsage({"seconds": round(seconds, 3)}), self._after(stretch))
             self._item += 1
 
     def _show(self, stretch: _Stretch) -> None:
