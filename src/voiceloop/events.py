@@ -77,7 +77,7 @@ class SessionEnded(BaseEvent):
 
 @frozen
 class ConnectionState(BaseEvent):
-    """The state of the connection to the speech model; ``detail`` says why it changed.
+    """The state of the connection to the speech model, or to a cascade's recognizer; ``detail`` says why it changed.
 
     ``state``: "connecting", "ready", "renewing", "recovering", "degraded" or "closed".
     """
