@@ -10,7 +10,7 @@ import pytest
 
 import voiceloop as vl
 from voiceloop.aws.nova import NovaSonic
-from voiceloop.errors import ProviderRefused, SettingRefused
+from voiceloop.errors import ProviderRefused, SettingRefused, UnknownName
 from voiceloop.events import Event
 from voiceloop.testing.aws import Backing, Emulator, Fault
 from voiceloop.testing.event_log import assert_log
@@ -216,6 +216,19 @@ async def test_push_to_talk() -> None:
 async def test_a_refusal_at_the_start_is_raised_bare() -> None:
     async with Emulator(marked(), denied=["bedrock:*"]) as aws:
         await _is_refused(aws, "bedrock:InvokeModel")
+
+
+async def test_a_tool_to_begin_with_is_one_of_the_sessions() -> None:
+    async with Emulator(marked()) as aws:
+        sonic = NovaSonic(account=aws.account(memory=True), tool_choice="bok")
+        with pytest.raises(UnknownName, match=r"tool for tool_choice 'bok'\. Did you mean 'book'"):
+            async with vl.Session(sonic, tools=[book]):
+                pass
+        assert not aws.calls
+        sonic = NovaSonic(account=aws.account(memory=True), tool_choice="book")
+        async with vl.Session(sonic, tools=[book]) as session:
+            with pytest.raises(SettingRefused, match="Known: none"):
+                await session.update(tools=[])
 
 
 async def test_credentials_that_have_expired_are_not_tried_again_at_the_start() -> None:
