@@ -11,7 +11,16 @@ from attrs import define, field
 from voiceloop import clock
 from voiceloop.audio import AudioFormat
 from voiceloop.engine.pool import Pool
-from voiceloop.interfaces import Final, ListenConfig, Listening, Partial, Recognizer, RecognizerUsage, Resources
+from voiceloop.interfaces import (
+    Final,
+    ListenConfig,
+    Listening,
+    ListeningChanged,
+    Partial,
+    Recognizer,
+    RecognizerUsage,
+    Resources,
+)
 from voiceloop.testing.conformance.findings import Findings, until
 from voiceloop.testing.conformance.transcripts import Transcripts, amounts
 
@@ -154,5 +163,7 @@ class _Stream:
                 self.transcripts.see(item)
             case RecognizerUsage(given):
                 amounts(self.suite.findings, given)
+            case ListeningChanged():
+                pass
             case _:
                 self.suite.findings.wrong(f"{type(item).__name__} is no item of a recognizer")
