@@ -79,6 +79,15 @@ async def test_the_final_of_an_earlier_sentence_is_not_that_of_the_last() -> Non
     assert of(log, vl.TranscriptRevised) == []
 
 
+async def test_a_final_of_what_was_said_before_is_not_that_of_the_last_words() -> None:
+    """It came before the second sentence, of which no partial tells, and after which the user paused."""
+    said = Spoken("one moment", final_after=0.1), LAST_WORD
+    heard = model(*said, partials=False)
+    log = await talk([Speak(600), Delay(0.3), Speak(500), Delay(0.2), STOP, Until(vl.TurnEnded)], heard)
+    assert finals(log) == ["one moment book a room for two"]
+    assert of(log, vl.TranscriptRevised) == []
+
+
 async def test_whoever_goes_on_takes_it_back() -> None:
     said = Spoken("I would like", final_after=0.8), Spoken("a cup of tea please", final_after=0.2)
     log = await talk([Speak(900), STOP, Delay(0.2), Speak(900), Until(vl.TurnEnded)], model(*said))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
-from attrs import define, field
+from attrs import define, evolve, field
 
 import voiceloop as vl
 from voiceloop import clock
@@ -40,6 +40,9 @@ from voiceloop.testing.scripted import (
 
 from .listener import Listener
 from .schedule import Act, Providers, Schedule
+
+FRAME = 640
+"""Bytes of 20 ms of input."""
 
 LONGEST_S = 240.0
 """No conversation of these schedules lasts as long; one that does hangs."""
@@ -91,13 +94,18 @@ class Recollection(InProcessMemory):
 class _Tee(Listening):
     """Passes everything on and keeps the audio."""
 
-    def __init__(self, inner: Listening, record: Record) -> None:
+    def __init__(self, inner: Listening, record: Record, paced: bool) -> None:
         self._inner = inner
         self._record = record
+        self._paced = paced
 
     async def send_audio(self, pcm: bytes) -> None:
-        self._record.received += pcm
-        await self._inner.send_audio(pcm)
+        for at in range(0, len(pcm), FRAME):
+            frame = pcm[at : at + FRAME]
+            if self._paced:
+                await anyio.sleep(len(frame) / 32_000)
+            self._record.received += frame
+            await self._inner.send_audio(frame)
 
     async def flush(self, *, end_of_turn: bool) -> None:
         await self._inner.flush(end_of_turn=end_of_turn)
@@ -112,15 +120,16 @@ class _Tee(Listening):
 class _TeeRecognizer(Recognizer):
     name = "scripted recognizer"
 
-    def __init__(self, inner: ScriptedRecognizer, record: Record) -> None:
+    def __init__(self, inner: ScriptedRecognizer, record: Record, providers: Providers) -> None:
         self._inner = inner
         self._record = record
-        self.capabilities = inner.capabilities
+        self._paced = providers.paced
+        self.capabilities = evolve(inner.capabilities, can_finish=providers.can_finish)
 
     @asynccontextmanager
     async def open(self, config: ListenConfig) -> AsyncIterator[Listening]:
         async with self._inner.open(config) as listening:
-            yield _Tee(listening, self._record)
+            yield _Tee(listening, self._record, self._paced)
 
 
 # ---------------------------------------------------------------- providers from a schedule
@@ -187,7 +196,7 @@ def tools(providers: Providers) -> list[vl.Tool]:
 def _record(schedule: Schedule) -> tuple[Record, vl.Cascade]:
     p, n, fault = schedule.providers, schedule.network, schedule.providers.fault
     place, number = fault if fault is not None else ("", 0)
-    late = min(p.final_after, 0.1) if p.can_flush else p.final_after  # a flush brings its final soon
+    late = min(p.final_after, p.flush_after) if p.can_flush or p.can_finish else p.final_after
     said: list[Any] = [
         Spoken(text, final=p.finals[i % len(p.finals)], final_after=late + p.partial_after)
         for i, text in enumerate(p.utterances * 6)
@@ -199,6 +208,7 @@ def _record(schedule: Schedule) -> tuple[Record, vl.Cascade]:
     recognizer = ScriptedRecognizer(
         said,
         can_flush=p.can_flush,
+        partials=p.partials,
         partial_after=p.partial_after,
         on_open=[None] * number + [Fail()] if place == "open" and number == 0 else None,
         on_send=[None] * (number * 40) + [Fail()] if place == "send" else None,
@@ -226,7 +236,7 @@ def _record(schedule: Schedule) -> tuple[Record, vl.Cascade]:
         chunk_ms=p.speech_chunk_ms,
         faults=faults,
     )
-    return record, vl.Cascade(_TeeRecognizer(recognizer, record), reasoner, synthesizer)
+    return record, vl.Cascade(_TeeRecognizer(recognizer, record, p), reasoner, synthesizer)
 
 
 # ---------------------------------------------------------------- the user
@@ -253,6 +263,10 @@ class _User:
                 await self._sound(tone(act.ms))
             case "quiet":
                 await self._sound(silence(act.ms))
+            case "recorded speech":
+                await self._sound(tone(act.ms), at_once=True)
+            case "recorded quiet":
+                await self._sound(silence(act.ms), at_once=True)
             case "until_audio":
                 await self._until_audio()
                 await self._sound(silence(act.ms))
@@ -278,10 +292,10 @@ class _User:
         while len(self.record.of(vl.AudioChunk)) == seen and clock.now() < until:
             await self._sound(silence(20))
 
-    async def _sound(self, pcm: bytes) -> None:
-        for at in range(0, len(pcm), 640):
-            frame = pcm[at : at + 640]
-            self.next_frame += len(frame) / 32_000
+    async def _sound(self, pcm: bytes, *, at_once: bool = False) -> None:
+        for at in range(0, len(pcm), FRAME):
+            frame = pcm[at : at + FRAME]
+            self.next_frame = clock.now() if at_once else self.next_frame + len(frame) / 32_000
             if self.next_frame > clock.now():
                 await anyio.sleep(self.next_frame - clock.now())
             await self.session.send_audio(frame)

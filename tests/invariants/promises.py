@@ -210,6 +210,19 @@ def kept(record: Record) -> list[str]:
     return breaches
 
 
+def no_words_lost(schedule: Schedule, record: Record) -> list[str]:
+    """What the session has of the user's words is what they said, in order."""
+    spoken = sum(act.name in ("speak", "recorded speech") for act in schedule.acts)
+    said = " ".join((schedule.providers.utterances * spoken)[:spoken])
+    texts = {
+        event.utterance: event.text
+        for event in record.log
+        if isinstance(event, vl.TranscriptRevised) or (isinstance(event, vl.Transcript) and event.final)
+    }
+    told = " ".join(texts[number] for number in sorted(texts))
+    return [] if told == said else [f"{said!r} was said, {told!r} was told"]
+
+
 def exactly_once(record: Record) -> list[str]:
     """Input reaches the recognizer once and in order; one final each; every tool call has one result."""
     breaches = []

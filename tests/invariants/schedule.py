@@ -12,8 +12,8 @@ from voiceloop import AudioFormat
 from voiceloop.audio import MULAW_8K, PCM16_8K, PCM16_24K, PCM16_48K
 
 ActName: TypeAlias = Literal[
-    "speak", "quiet", "type", "note", "say", "announce", "greet", "interrupt", "end_turn", "until_audio", "mute",
-    "unmute"
+    "speak", "quiet", "recorded speech", "recorded quiet", "type", "note", "say", "announce", "greet", "interrupt",
+    "end_turn", "until_audio", "mute", "unmute"
 ]  # fmt: skip
 
 
@@ -27,13 +27,18 @@ class Act:
 
 @frozen
 class Providers:
-    """How the scripted providers behave. Times in seconds, ``_ms`` in ms."""
+    """How the scripted providers behave. Times in seconds, ``_ms`` in ms. ``flush_after``: the longest that a final
+    takes which was asked for. ``paced``: the recognizer takes audio at the pace of speech, however fast it comes."""
 
     utterances: tuple[str, ...] = ("yes please",)
     finals: tuple[str | None, ...] = (None,)
     final_after: float = 0.1
+    flush_after: float = 0.1
     partial_after: float = 0.0
     can_flush: bool = False
+    can_finish: bool = False
+    partials: bool = True
+    paced: bool = False
     replies: tuple[str, ...] = ("Good. I will do that at once for you.",)
     first_token: float = 0.2
     token: float = 0.01
@@ -130,6 +135,37 @@ def acts(names: Sequence[ActName] = ALL, most: int = 5) -> st.SearchStrategy[tup
     one = st.sampled_from(names).flatmap(_act).map(lambda act: (act,))
     more = st.lists(one | st.sampled_from(scenes), max_size=most)
     return st.tuples(st.sampled_from(scenes), more).map(lambda parts: (*parts[0], *(a for p in parts[1] for a in p)))
+
+
+def stretches() -> st.SearchStrategy[tuple[Act, ...]]:
+    """What the user says, each time with a pause after it, in real time or as a recording, which comes at once."""
+
+    def acts(recorded: bool) -> st.SearchStrategy[tuple[Act, ...]]:
+        speech: ActName = "recorded speech" if recorded else "speak"
+        quiet: ActName = "recorded quiet" if recorded else "quiet"
+        one = st.tuples(
+            st.sampled_from((600, 2000)).map(lambda ms: Act(speech, ms)),
+            st.sampled_from((200, 1500, 4000)).map(lambda ms: Act(quiet, ms)),
+        )
+        return st.lists(one, min_size=1, max_size=3).map(lambda parts: tuple(act for part in parts for act in part))
+
+    return st.booleans().flatmap(acts)
+
+
+def recognizers() -> st.SearchStrategy[dict[str, Any]]:
+    """Quick and slow ones, that can flush, finish or neither, as changes to :class:`Providers`."""
+    return st.fixed_dictionaries(
+        {
+            "final_after": st.sampled_from((3.0, 1.9, 0.1)),
+            "flush_after": st.just(2.0),
+            "can_flush": st.sampled_from((False, False, True)),
+            "can_finish": st.sampled_from((False, False, True)),
+            "partials": st.sampled_from((False, False, True)),
+            "paced": st.booleans(),
+            "utterances": st.permutations(("book a room", "for two of us", "no not today")).map(tuple),
+            "finals": st.just((None,)),
+        }
+    )
 
 
 def _some(values: Sequence[Any], most: int = 4) -> st.SearchStrategy[tuple[Any, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from voiceloop.testing.event_log import check_log
 from . import promises
 from .conftest import PROFILE
 from .playing import play
-from .schedule import REPLIES, USER, Act, Network, Providers, Schedule, schedules
+from .schedule import REPLIES, USER, Act, Network, Providers, Schedule, recognizers, schedules, stretches
 
 PROMPT = {"marks_late": 0.0, "marks_lost": False, "marks_disordered": False, "marks": frozenset(("word", "viseme"))}
 
@@ -99,6 +101,19 @@ def hears_the_user(schedule: Schedule) -> None:
 
 
 @settings(PROFILE)
+@given(schedules(names=USER, most=0, barge_in="speech", speak=True, turns="scripted"), stretches(), recognizers())
+def loses_no_words(schedule: Schedule, acts: tuple[Act, ...], recognizer: dict[str, Any]) -> None:
+    """However slow the recognizer is, and however fast the input came."""
+    schedule = evolve(schedule, acts=acts, providers=evolve(schedule.providers, replies=("Good.",), **recognizer))
+    record = play(schedule)
+    assert [
+        *promises.went_well(record),
+        *promises.no_words_lost(schedule, record),
+        *promises.exactly_once(record),
+    ] == []
+
+
+@settings(PROFILE)
 @given(schedules(cancels=True, faults=True))
 def leaves_nothing(schedule: Schedule) -> None:
     """Cancelled after any number of steps of the event loop, and with any provider failing anywhere."""
@@ -154,6 +169,7 @@ test_noise = goes_on_after_noise
 test_history = makes_valid_histories
 test_exactly_once = answers_exactly_once
 test_echo = hears_the_user
+test_no_words_lost = loses_no_words
 test_nothing_left = leaves_nothing
 test_failures = fails_with_a_typed_error
 test_what_could_not_be_spoken = tells_what_could_not_be_spoken

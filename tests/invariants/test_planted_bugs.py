@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,11 @@ from voiceloop.conversation import Conversation
 from voiceloop.engine import echo as echoes
 from voiceloop.engine import speaker
 from voiceloop.engine.lanes import Lanes
+from voiceloop.engine.latewords import LateWords
 from voiceloop.events import Heard
 from voiceloop.rules import endpointing
 from voiceloop.rules.floor import Act, Floor, Happening
+from voiceloop.rules.inputtime import InputTime
 from voiceloop.rules.joints import Joints
 from voiceloop.rules.playout import Playhead, Script
 from voiceloop.rules.timeline import Track
@@ -127,6 +130,17 @@ def failed_replies(patch: Patch) -> None:
     patch.setattr(speaker.Speaker, "made", lambda self, turn, **options: exact(self, turn))
 
 
+def late_words(patch: Patch) -> None:
+    """Words that come late are not waited for at the end of the input."""
+    patch.setattr(LateWords, "until", property(lambda self: -math.inf))
+
+
+def recordings(patch: Patch) -> None:
+    """What the session took counts as heard by the recognizer."""
+    exact = InputTime.take
+    patch.setattr(InputTime, "take", lambda self, behind_ms, now: exact(self, 0.0, now))
+
+
 BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (floor, properties.goes_on_after_noise),
     (playout_words, properties.knows_what_was_heard),
@@ -141,6 +155,8 @@ BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (conversation, properties.makes_valid_histories),
     (stale_speech, properties.holds_everything),
     (failed_replies, properties.tells_what_could_not_be_spoken),
+    (late_words, properties.loses_no_words),
+    (recordings, properties.loses_no_words),
 ]
 
 

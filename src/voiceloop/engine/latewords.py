@@ -44,6 +44,10 @@ class LateWords:
         self._owed = self._owed or speech_ms >= _WORTH_TELLING_MS
         self._wait()
 
+    def expect(self) -> None:
+        """An utterance was committed whose words do not reach to the end of speech: the rest may still come."""
+        self._until = max(self._until, clock.now() + _LATE)
+
     def came(self, *, words: bool) -> None:
         """The recognizer has told of words, or that there were none."""
         self._owed = False

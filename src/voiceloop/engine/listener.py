@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import attrs
 from attrs import define
 
 from voiceloop import clock
@@ -240,7 +241,7 @@ class Listener:
             self._stage.pauses(self._time.ms)
             self._flush()
             self._ears.user("paused", self._time.ms)
-        elif self._finishes and not self._all_known(self._stage.end_ms):
+        elif self._finishes and not (self.current.final and self._up_to_date(self._stage.end_ms)):
             self._flush()
             self._ears.user("paused", self._stage.end_ms)
         if self._hearing.model_decides:
@@ -294,11 +295,11 @@ class Listener:
         """Whether the user ended their turn by hand, and the recognizer tells the rest of it soon."""
         return self._stage.by_hand and self._hearing.finishes
 
-    def _all_known(self, speech_end_ms: float) -> bool:
-        """Whether the words are final, and reach to the end of speech."""
-        return self._transcripts.current.final and endpointing.up_to_date(
-            self._evidence(speech_end_ms), self._hearing.endpointing
-        )
+    def _up_to_date(self, speech_end_ms: float) -> bool:
+        """Whether the words reach to the end of speech."""
+        evidence = self._evidence(speech_end_ms)
+        evidence = attrs.evolve(evidence, last_word_end_ms=self.current.last_word_end_ms)
+        return endpointing.up_to_date(evidence, self._hearing.endpointing)
 
     @property
     def _flushing(self) -> bool:
@@ -340,6 +341,8 @@ class Listener:
             return
         if not self._is_prepared(current.text):
             self._void()
+        if not self._up_to_date(ended):
+            self.late.expect()
         done = self._transcripts.commit(ended)
         self._over(ended)
         self._prepared = None
