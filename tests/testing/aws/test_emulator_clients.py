@@ -216,6 +216,13 @@ async def test_what_is_no_operation_is_said_so() -> None:
         assert all(call.over and call.message for call in aws.calls)
 
 
+async def test_a_connection_that_is_opened_for_later_is_no_call() -> None:
+    async with Emulator(Backing.scripted()) as aws, connected(aws, "http/1.1") as tls:
+        await tls.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await tls.receive()).startswith(b"HTTP/1.1 404 ")
+        assert aws.calls == []
+
+
 @pytest.mark.parametrize(
     "garbage", [b"\x16\x03\x01garbage", b"GET\r\n\r\n", b"A" * 70_000, b"\r\n" * 10 + b"x y z\r\n\r\n"]
 )

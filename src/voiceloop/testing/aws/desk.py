@@ -82,13 +82,12 @@ class Desk:
 
     async def unknown(self, head: Head, body: bytes, line: Line, connection: int) -> None:
         """Refuse a request that has no service here, by its name in AWS. Raises ConnectionLost."""
+        if (head.method, head.target, "authorization" in head.fields) == ("GET", "/", False):
+            await _answer(line, words_of("").http(Asked("", "GET /").refusal(())))  # opens a connection for later
+            return
         with clock.outside_work():
             asked = await anyio.to_thread.run_sync(identify, head, body)
-        refusal = asked.refusal({service.service for service in self.services})
-        if (head.method, head.path) == ("GET", "/"):  # asks for nothing: it opens a connection for what follows
-            await _answer(line, words_of(asked.service, asked.protocol).http(refusal))
-        else:
-            await self.refuse(asked, refusal, line, connection)
+        await self.refuse(asked, asked.refusal({service.service for service in self.services}), line, connection)
 
     async def plain(self, head: Head, body: bytes, line: Line, connection: int, *, fresh: bool = True) -> None:
         """Answer one plain request. ``fresh``: its signature may not be old. Raises ConnectionLost."""
