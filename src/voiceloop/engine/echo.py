@@ -8,12 +8,16 @@ from voiceloop import clock
 from voiceloop.engine.speaker import Speaker
 from voiceloop.engine.turn import Turn
 from voiceloop.rules.echo import is_echo
+from voiceloop.rules.playout import WITHOUT_REPORTS_MS
 
 _TAIL = 2.0
 """How long after its end, in seconds, a turn may still be heard as an echo."""
 
 _LAG_MS = 300.0
 """How late sound comes back: loudspeaker, air, microphone, and the way here."""
+
+_FRAMES_MS = 100.0
+"""How wrong the beginning of speech and a reported position may be: both come in frames."""
 
 
 class EchoGuard:
@@ -34,8 +38,10 @@ class EchoGuard:
         turn, over = self._played()
         if turn is not None:
             head = turn.track.playhead
-            ms = head.position_ms(at) + max(0.0, at - over) * 1000
-            self._since = turn, ms - _LAG_MS - head.uncertainty_ms(at)
+            quiet = max(0.0, at - over, 0.0 if head.ahead_ms(at) else at - head.ends_at())
+            doubt_ms = min(max(head.uncertainty_ms(at), _FRAMES_MS), WITHOUT_REPORTS_MS)
+            unsure_ms = 0.0 if head.certain_of_all else doubt_ms
+            self._since = turn, head.position_ms(at) + quiet * 1000 - _LAG_MS - unsure_ms
 
     def is_echo(self, text: str) -> bool:
         """Whether ``text`` is what the reply says in these moments."""

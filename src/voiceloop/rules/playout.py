@@ -119,7 +119,7 @@ class Playhead:
         """How far :meth:`position_ms` may be off."""
         if (self.stopped and self.reported) or self.certain_of_all:
             return 0.0
-        return (now - self._reported_at) * 1000 if self.reported else WITHOUT_REPORTS_MS
+        return max(0.0, now - self._reported_at) * 1000 if self.reported else WITHOUT_REPORTS_MS
 
 
 @frozen
