@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +61,35 @@ def test_calls_that_cannot_be_written_are_told(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert "--calls" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_goes_on_to_the_program_and_both_end(number: signal.Signals) -> None:
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(50)"
+    command = [sys.executable, "-m", "voiceloop.cli", "emulator", "--quiet", "--reply", "Yes.", "--"]
+    with subprocess.Popen(
+        [*command, sys.executable, "-c", child],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as ran:
+        assert ran.stdout is not None
+        program = int(ran.stdout.readline())
+        ran.send_signal(number)
+        code = ran.wait(20)
+    assert code == 128 + number
+    with pytest.raises(ProcessLookupError):
+        os.kill(program, 0)
+
+
+def test_a_signal_ends_it_without_a_program_too_and_removes_the_file_of_variables(tmp_path: Path) -> None:
+    file = tmp_path / "aws.env"
+    command = [sys.executable, "-m", "voiceloop.cli", "emulator", "--reply", "Yes.", "--env", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as ran:
+        assert ran.stdout is not None
+        assert "Ctrl-C ends them" in ran.stdout.readline()
+        assert file.exists()
+        ran.terminate()
+        assert ran.wait(20) == 0
+    assert not file.exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from voiceloop.cli.emulator_program import run_program
 from voiceloop.engine.supervisor import bare
 from voiceloop.errors import BadInput, MissingExtra
 
@@ -88,7 +89,9 @@ async def _serve(args: argparse.Namespace) -> int:
             async with anyio.create_task_group() as group:
                 if not args.quiet:
                     group.start_soon(_show, emulator)
-                code = await (_run(args.program, variables) if args.program else _wait(emulator, variables, args))
+                code = await (
+                    run_program(args.program, variables) if args.program else _wait(emulator, variables, args)
+                )
                 group.cancel_scope.cancel()
         return code
     except BaseException as failure:  # noqa: BLE001 - raised again, out of its group
@@ -99,20 +102,12 @@ async def _serve(args: argparse.Namespace) -> int:
 
 
 async def _wait(emulator: Emulator, variables: dict[str, str], args: argparse.Namespace) -> int:
-    print(f"AWS's speech services are at {emulator.url}. Ctrl-C ends them.", flush=True)
-    if args.env is None:
-        print("\n".join(f"export {name}='{value}'" for name, value in variables.items()), flush=True)
-    await anyio.sleep_forever()
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as ends:
+        print(f"AWS's speech services are at {emulator.url}. Ctrl-C ends them.", flush=True)
+        if args.env is None:
+            print("\n".join(f"export {name}='{value}'" for name, value in variables.items()), flush=True)
+        await anext(ends)
     return 0
-
-
-async def _run(program: list[str], variables: dict[str, str]) -> int:
-    try:
-        process = await anyio.open_process(program, stdin=None, stdout=None, stderr=None, env=os.environ | variables)
-    except OSError as error:
-        raise BadInput(f"{program[0]}: {error.strerror or error}", hint="Name a program after --.") from error
-    async with process:
-        return await process.wait()
 
 
 async def _show(emulator: Emulator) -> None:
