@@ -21,9 +21,13 @@ SHORT = 10.0
 
 @define(eq=False)
 class Pipe:
-    """The server's end of a socket in memory; the client takes ``room`` messages before it has to read."""
+    """The server's end of a socket in memory; the client takes ``room`` messages before it has to read.
+
+    ``takes``: seconds that each message takes to be sent.
+    """
 
     room: float = float("inf")
+    takes: float | None = None
     inbox: list[bytes | str | None] = field(factory=list)
     sent: list[bytes | str] = field(factory=list)
     closed: tuple[int, str] | None = None
@@ -47,6 +51,8 @@ class Pipe:
         assert self.closed is None, "sent after closing"
         while len(self.sent) >= self.room:
             await self._moved.wait()
+        if self.takes is not None:
+            await anyio.sleep(self.takes)
         if self.gone:
             raise ConnectionResetError
         self.sent.append(data)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 import voiceloop as vl
-from voiceloop.events import AudioChunk, Transcript, TurnEnded, TurnStarted, Viseme
+from voiceloop.events import AudioChunk, Interrupted, Transcript, TurnEnded, TurnStarted, Viseme
 from voiceloop.memory import InProcessMemory
 from voiceloop.testing.event_log import assert_log
 from voiceloop.testing.scripted import Fail, ScriptedSpeechModel
@@ -20,6 +20,7 @@ from .socket_kit import Conversing, Pipe, conversing, kinds, model, spoken
 
 pytestmark = pytest.mark.virtual_time
 
+ORDERED = TurnStarted | Interrupted | TurnEnded
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen fourteen."
 
 
@@ -103,6 +104,27 @@ async def test_nothing_of_a_dead_turn_follows_its_interruption() -> None:
     names = [type(event).__name__ for event in pipe.events if getattr(event, "turn", None) == 1]
     after = names[names.index("Interrupted") + 1 :]
     assert not {"AudioChunk", "Viseme", "Word"} & set(after)
+
+
+@pytest.mark.parametrize("takes", [0, 0.001, 0.02])
+async def test_an_interruption_by_keyboard_comes_before_the_end_of_its_turn(takes: float) -> None:
+    pipe = Pipe(takes=takes)
+    async with conversing(model([], [LONG, LONG, "Fine."]), pipe=pipe):
+        pipe.put({"type": "text", "text": "tell me"})
+        for turn in (1, 2):
+            await pipe.until(lambda turn=turn: turn in {frame.turn for frame in pipe.audio})
+            await anyio.sleep(0.5)
+            pipe.put({"type": "text", "text": "and then"})
+        await pipe.told("TurnEnded", 3)
+    told = [(event.turn, type(event).__name__) for event in pipe.events if isinstance(event, ORDERED)]
+    assert told == [
+        *((turn, name) for turn in (1, 2) for name in ("TurnStarted", "Interrupted", "TurnEnded")),
+        (3, "TurnStarted"),
+        (3, "TurnEnded"),
+    ]
+    for turn in (1, 2):
+        [cut] = [at for at, event in enumerate(pipe.events) if isinstance(event, Interrupted) and event.turn == turn]
+        assert all(event.turn > turn for event in pipe.events[cut:] if isinstance(event, AudioChunk | Viseme))
 
 
 async def test_typed_text_and_pictures() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Literal, TypeAlias
 
 import anyio
@@ -14,7 +13,7 @@ from attrs import define, field
 from voiceloop import clock
 from voiceloop.conversation import AssistantEntry, Entry, UserEntry
 from voiceloop.errors import BadInput, SessionClosed, SettingRefused, VoiceloopError
-from voiceloop.events import AudioChunk, Event, Interrupted, SessionStarted, Viseme, Word
+from voiceloop.events import Event, SessionStarted
 from voiceloop.session import Session
 from voiceloop.transports.websocket import messages as msg
 from voiceloop.transports.websocket.endings import Outcome, Refusal
@@ -115,9 +114,7 @@ class _Call:
     hangup: Hangup
     mode: msg.Mode = field(init=False)
     _ended_input: bool = field(default=False, init=False)
-    _dead: int = field(default=-1, init=False)
     _kept: int = field(default=0, init=False)
-    _lanes: int = field(default=2, init=False)
     _real_time: Bucket = field(init=False)
     _asks: MemoryObjectSendStream[_Ask] = field(init=False)
 
@@ -138,8 +135,7 @@ class _Call:
                 ends.append(end)
                 group.cancel_scope.cancel()
 
-        signals = self.session.signals()
-        started = await anext(signals)
+        started = await anext(self.session)
         self._asks, asked = anyio.create_memory_object_stream[_Ask](self.line.limits.asks)
         async with self._asks, asked, anyio.create_task_group() as group:
             group.start_soon(part, self.line.watch)
@@ -147,8 +143,7 @@ class _Call:
             if not ends:
                 group.start_soon(part, self._listen)
                 group.start_soon(part, self._change, asked)
-                group.start_soon(part, self._tell, signals)
-                group.start_soon(part, self._tell, self.session.replies())
+                group.start_soon(part, self._tell)
                 group.start_soon(part, self._hang_up)
         if isinstance(ends[0], Exception):
             raise ends[0]
@@ -177,22 +172,16 @@ class _Call:
         if message is not None:
             await self.line.send(message)
 
-    async def _tell(self, lane: AsyncIterator[Event]) -> Outcome | None:
-        """Send the events of one lane; the last of the two lanes to end is the end of the session."""
-        async for event in lane:
-            if isinstance(event, Interrupted):
-                self._dead = max(self._dead, event.turn)
+    async def _tell(self) -> Outcome:
+        """Send the events, until the session ends.
+
+        By one task: signals overtake replies in the session already, and what two tasks took could change places.
+        """
+        async for event in self.session:
             message = self.shape.event(event)
             if message is not None:
-                await self.line.send(message, still=partial(self._alive, event))
-        self._lanes -= 1
-        if self._lanes:
-            return None
+                await self.line.send(message)
         return self._hung_up() if self.hangup.code else Outcome("ended")
-
-    def _alive(self, event: Event) -> bool:
-        """Nothing to hear or to see of a turn follows its interruption, though it waited for its place."""
-        return not isinstance(event, AudioChunk | Viseme | Word) or event.turn > self._dead
 
     async def _answer(self, to: str, outcome: str, text: str = "") -> None:
         answer = self.shape.answer({"type": "answer", "to": to, "outcome": outcome, "text": text})
@@ -214,7 +203,7 @@ class _Call:
 
     async def _listen(self) -> Outcome:
         while (data := await self.line.receive()) is not None:
-            with suppress(SessionClosed):  # the lanes tell how it ended
+            with suppress(SessionClosed):  # the events tell how it ended
                 if isinstance(data, bytes):
                     await self._hear(data)
                 else:

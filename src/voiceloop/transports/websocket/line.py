@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Never, Protocol
 
 import anyio
@@ -68,18 +68,14 @@ class Line:
             raise Refusal("too-fast", f"more than {self.limits.volume:g} bytes a second")
         return data
 
-    async def send(self, data: bytes | str, *, still: Callable[[], bool] = lambda: True) -> None:
-        """Send one message, unless ``still()`` has become false by its turn.
-
-        Raises ConnectionError when the client is gone.
-        """
+    async def send(self, data: bytes | str) -> None:
+        """Send one message. Raises ConnectionError when the client is gone."""
         async with self._place:
-            if still():
-                self._sending = clock.now()
-                try:
-                    await self._socket.send(data)
-                finally:
-                    self._sending = None
+            self._sending = clock.now()
+            try:
+                await self._socket.send(data)
+            finally:
+                self._sending = None
 
     async def watch(self) -> Never:
         """Raises Refusal once a message is waited for, or not taken, for too long: "silent", "slow".
