@@ -28,7 +28,7 @@ from voiceloop.audio import PCM16_16K, converter, read_wav
 from voiceloop.cli import main
 from voiceloop.cli.certificates import make_certificate, shortcoming
 from voiceloop.cli.serve import stacks
-from voiceloop.errors import BadInput
+from voiceloop.errors import BadInput, MissingExtra
 
 
 @contextmanager
@@ -253,3 +253,43 @@ async def test_what_is_asked_for_comes_first() -> None:
         ]  # fmt: skip
     async with stacks("aws", emulator=True) as offered:
         assert [(stack.name, stack.free) for stack in offered] == [("aws", True), ("local", True), ("nova", True)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "without", "told"),
+    [
+        (["serve"], ["starlette", "pocketsphinx"], "it needs starlette, pocketsphinx. pip install 'voiceloop[demo]'"),
+        (["serve"], ["espeakng_loader"], "it needs espeakng_loader. pip install 'voiceloop[demo]'"),
+        (["serve", "--on", "nova"], ["starlette"], "it needs starlette. pip install 'voiceloop[web]'"),
+        (["serve", "--emulator"], ["trustme"], "it needs trustme. pip install 'voiceloop[demo]'"),
+        (
+            ["emulator"],
+            ["h11", "pocketsphinx"],
+            "it needs h11, pocketsphinx. pip install 'voiceloop[emulator,local]'",
+        ),
+        (["emulator", "--reply", "Yes."], ["h11", "pocketsphinx"], "it needs h11. pip install 'voiceloop[emulator]'"),
+    ],
+)
+def test_all_that_is_not_installed_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    without: list[str],
+    told: str,
+) -> None:
+    for name in without:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"voiceloop {arguments[0]}: {told}\n"
+
+
+async def test_the_offline_stack_is_not_offered_where_it_is_neither_installed_nor_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    async with stacks("nova") as offered:
+        assert [stack.name for stack in offered] == ["nova", "aws"]
+    with pytest.raises(MissingExtra, match="pocketsphinx"):
+        async with stacks("local"):
+            pass

@@ -16,7 +16,8 @@ import anyio
 
 from voiceloop.cli.emulator_program import run_program
 from voiceloop.engine.supervisor import bare
-from voiceloop.errors import BadInput, MissingExtra
+from voiceloop.errors import BadInput
+from voiceloop.presets.installed import EMULATOR, ENGINES, need
 
 if TYPE_CHECKING:
     from voiceloop.testing.aws import Emulator
@@ -70,18 +71,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace) -> int:
+    scripted = args.heard or args.reply
+    need("it", *EMULATOR, *(() if scripted else ENGINES), extra="emulator" if scripted else "emulator,local")
     from voiceloop.testing.aws import Backing, Emulator
 
     delays = {"first_token": args.first_token, "polly_delay": args.polly}
-    scripted = args.heard or args.reply
     backing = Backing.scripted(args.heard, args.reply, **delays) if scripted else Backing.offline(**delays)
     emulator = Emulator(backing=backing, port=args.port, timers=args.timers, denied=args.deny)
     try:
         await emulator.__aenter__()
     except OSError as error:
         raise BadInput(f"--port {args.port}: {error.strerror or error}", hint="Choose another port.") from error
-    except ImportError as error:
-        raise MissingExtra(str(error), hint="pip install 'voiceloop[emulator,local]'") from error
     try:
         variables = emulator.environ(args.region)
         with _written(args.env, variables):

@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -20,7 +21,10 @@ import anyio.to_thread
 from voiceloop import presets
 from voiceloop.cli.environment import settle_region
 from voiceloop.engine.supervisor import bare
-from voiceloop.errors import BadInput
+from voiceloop.errors import BadInput, MissingExtra
+from voiceloop.presets.installed import EMULATOR, ENGINES, need
+
+_WEB = ("starlette", "uvicorn", "websockets")
 
 EXAMPLES = """examples:
   voiceloop serve                        talk to the offline assistant, in your browser
@@ -87,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace) -> None:
+    engines = ENGINES if args.emulator or args.on in ("local", "server") else ()
+    need("it", *_WEB, *engines, *(EMULATOR if args.emulator else ()), extra="demo" if engines else "web")
     from voiceloop.transports.web import LobbyLimits, create_app, serve
 
     secret = os.environ.get("VOICELOOP_SECRET") or None
@@ -119,7 +125,7 @@ async def stacks(
     On AWS only with ``on``, the emulator, or keys that the user brings: nobody talks on the server's account unless
     the server was told to.
     """
-    here = (presets.local(), *([server] if server is not None else ()))
+    here = (*_local(wanted=on == "local" or emulator), *([server] if server is not None else ()))
     if emulator:
         async with presets.emulated("aws", "nova") as emulated:
             yield _first(on, (*here, *emulated))
@@ -127,6 +133,16 @@ async def stacks(
         yield _first(on, (*here, *presets.with_keys_only((presets.aws(), presets.nova()))))
     else:
         yield _first(on, (presets.aws(), presets.nova(), *here))
+
+
+def _local(*, wanted: bool) -> tuple[presets.Stack, ...]:
+    """The offline stack; none where it is not ``wanted`` and not installed."""
+    try:
+        return (presets.local(),)
+    except MissingExtra:
+        if wanted:
+            raise
+        return ()
 
 
 async def model_server(url: str | None, model: str | None, *, wanted: bool) -> presets.Stack | None:
@@ -139,7 +155,7 @@ async def model_server(url: str | None, model: str | None, *, wanted: bool) -> p
     own = os.environ.get("OPENAI_BASE_URL")
     if url is not None or (wanted and own):
         return presets.server(url=url, model=model)
-    found = await find_server()
+    found = await find_server() if wanted or all(map(find_spec, ENGINES)) else None
     if found is not None:
         # What is set for another server, such as the model of a cloud, says nothing of the one that was found.
         return presets.server(url=found, model=model, environ=os.environ if own else {})

@@ -10,9 +10,9 @@ from attrs import evolve, frozen
 
 from voiceloop import clock
 from voiceloop.engine.pool import Pool
-from voiceloop.errors import MissingExtra
 from voiceloop.interfaces import Link, LinkContext, ModelCapabilities, SpeechModel
 from voiceloop.presets.amazon import SERVICES, aws, nova
+from voiceloop.presets.installed import EMULATOR, ENGINES, need
 from voiceloop.presets.offline import ASSISTANT
 from voiceloop.presets.stack import HELLO, Stack
 
@@ -34,14 +34,13 @@ async def emulated(*names: Literal["aws", "nova"], rules: Rules | None = None) -
     its own, so that the recognizer can be told what is expected next in its conversation. On simulated time it is all
     in memory. Raises MissingExtra.
     """
-    try:
-        from voiceloop.local.espeak import EspeakSynthesizer
-        from voiceloop.local.recognizer import PocketSphinx
-        from voiceloop.local.rules_reasoner import Rules
-        from voiceloop.testing.aws import Backing, Emulator
-        from voiceloop.testing.aws.attuned import attuned
-    except ImportError as error:
-        raise MissingExtra(f"the emulator needs {error.name}", hint="pip install 'voiceloop[demo]'") from error
+    need("the emulator", *EMULATOR, *ENGINES)
+    from voiceloop.local.espeak import EspeakSynthesizer
+    from voiceloop.local.recognizer import PocketSphinx
+    from voiceloop.local.rules_reasoner import Rules
+    from voiceloop.testing.aws import Backing, Emulator
+    from voiceloop.testing.aws.attuned import attuned
+
     rules = rules or Rules.demo()
     hears = PocketSphinx(workers=1)
     recognizer, reasoner = attuned(hears, rules)
@@ -96,6 +95,7 @@ def _emulated(stack: Stack, rules: Rules, account: Callable[[], Account]) -> Sta
         ),
         tools=tuple(rules.tools),
         hello=HELLO if stack.model.capabilities.says else None,
+        personas=False,
         free=True,
         made=None,
     )

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from voiceloop.cascade import Cascade, Deadlines
-from voiceloop.errors import BadInput, MissingExtra
+from voiceloop.errors import BadInput
 from voiceloop.presets.environment import Environment
+from voiceloop.presets.installed import ENGINES, need
 from voiceloop.presets.stack import HELLO, Stack, Voice
 
 if TYPE_CHECKING:
@@ -23,12 +24,11 @@ def local(*, rules: Rules | None = None) -> Stack:
 
     Raises MissingExtra when the extra ``local`` is not installed.
     """
-    try:
-        from voiceloop.local.espeak import EspeakSynthesizer
-        from voiceloop.local.recognizer import PocketSphinx
-        from voiceloop.local.rules_reasoner import Rules
-    except ImportError as error:
-        raise MissingExtra(f"the local stack needs {error.name}", hint="pip install 'voiceloop[demo]'") from error
+    need("the local stack", *ENGINES)
+    from voiceloop.local.espeak import EspeakSynthesizer
+    from voiceloop.local.recognizer import PocketSphinx
+    from voiceloop.local.rules_reasoner import Rules
+
     rules = rules or Rules.demo()
     return Stack(
         name="local",
@@ -42,6 +42,7 @@ def local(*, rules: Rules | None = None) -> Stack:
         voice=ASSISTANT,
         tools=tuple(rules.tools),
         hello=HELLO,
+        personas=False,
         free=True,
     )
 
@@ -65,11 +66,9 @@ def server(*, url: str | None = None, model: str | None = None, environ: Mapping
     else Ollama's on this machine. ``model``: by default ``OPENAI_MODEL``, then the first that the server has. Raises
     BadInput, and MissingExtra when the extra ``local`` is not installed.
     """
-    try:
-        from voiceloop.local.espeak import EspeakSynthesizer
-        from voiceloop.local.recognizer import PocketSphinx
-    except ImportError as error:
-        raise MissingExtra(f"the server stack needs {error.name}", hint="pip install 'voiceloop[demo]'") from error
+    need("the server stack", *ENGINES)
+    from voiceloop.local.espeak import EspeakSynthesizer
+    from voiceloop.local.recognizer import PocketSphinx
     from voiceloop.openai import ChatCompletions
     from voiceloop.openai.probe import USUAL
     from voiceloop.openai.reasoner import CLOUD
