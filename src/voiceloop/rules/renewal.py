@@ -256,7 +256,8 @@ class Scene:
 @frozen
 class Look:
     """What is seen at time ``now``: the ``age`` and the ``scene`` of the connection that serves (None: none does);
-    when the present wait is over; when B was ``opened``, and whether settings changed since (``outdated``)."""
+    when the present wait is over; when B was ``opened``, and whether settings changed since (``outdated``); whether
+    A is ``silent`` though it has to say something."""
 
     now: float
     rested: float = 0.0
@@ -264,11 +265,19 @@ class Look:
     scene: Scene | None = None
     opened: float = 0.0
     outdated: bool = False
+    silent: bool = False
+
+
+_OF_SILENCE = dict.fromkeys((_S.STEADY, _S.SEEKING, _S.STANDBY, _S.ALONE), _H.OVERDUE)
+_OF_SILENCE |= dict.fromkeys((_S.RESTING, _S.LAST), _H.LOST)
+"""What is done when A is silent: B is tried beside it, and if there can be none, A is given up."""
 
 
 def brings(state: State, look: Look, clocks: Clocks) -> Happening | None:
     """What the time and the scene bring about in this state, if anything."""
     now, age = look.now, look.age
+    if look.silent and state in SERVED:
+        return _OF_SILENCE.get(state)
     if state in (State.RESTING, State.WAITING):
         return Happening.RESTED if now >= look.rested else None
     if age is None or look.scene is None or state not in (State.STEADY, State.SEEKING, State.STANDBY, State.ALONE):

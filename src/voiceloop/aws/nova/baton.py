@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from attrs import define, evolve, field
 
+from voiceloop.aws.nova.debts import Debts
 from voiceloop.aws.nova.history import GO_ON, lines
 from voiceloop.aws.nova.leg import Leg, Orders
 from voiceloop.aws.nova.pump import Ask, Shared
@@ -22,6 +25,9 @@ _ONSET_MS = 700.0
 _RECENT = 2.0
 """What a connection was sent in its last so many seconds, it may have heard without telling."""
 
+_UNTAKEN = 20.0
+"""Speech that a service took up in no way for so long, in s, was none to it, unless it is silent altogether."""
+
 _KEPT_MS, _KEPT_QUESTION_MS = 5_000.0, 120_000.0
 _QUESTIONS = 8
 _LEAST_HISTORY = 128
@@ -31,14 +37,17 @@ _LEAST_HISTORY = 128
 class Baton:
     """Handed on at each change of connection. ``ids`` are used once, whatever the connection.
 
-    ``speaking`` and ``since``: what the session's own detector says of the user, and from which sample on.
+    ``speaking`` and ``since``: what the session's own detector says of the user, and from which sample on. ``cut``:
+    from which sample on the connection that serves is given the input; ``given``: what others were given before.
     """
 
     shared: Shared
     context: LinkContext
+    debts: Debts
     ids: Ids = field(factory=Ids)
     speaking: bool = False
     cut: int = 0
+    given: int = 0
     _since: int | None = None
     _heard: Heard | None = None
     _unsaid: str = ""
@@ -47,10 +56,12 @@ class Baton:
     _most: int | None = None
     _questions: dict[int | None, Ask] = field(factory=dict)
 
-    def attend(self, speaking: bool) -> None:
+    def attend(self, speaking: bool, leg: Leg | None, now: float) -> None:
         """The session's detector says that the user speaks, or does not."""
+        end = self.shared.ring.end
         if speaking and not self.speaking:
-            self._since = max(0, self.shared.ring.end - self._samples(_ONSET_MS))
+            self._since = self._onset(end)
+        self.debts.attend(speaking, leg, now)
         self.speaking = speaking
 
     def question(self, ask: Ask) -> None:
@@ -73,17 +84,22 @@ class Baton:
     def scene(self, leg: Leg, now: float) -> Scene:
         """What is going on, while ``leg`` serves."""
         turns, line = leg.turns, leg.connection
-        heard = turns.user.unanswered(now)
+        heard = turns.user.heard if leg.silent else turns.user.unanswered(now)
         if turns.generating and heard is None and not self.speaking:
             self._since = None
         start = self._since if self.speaking or heard is not None else None
-        if heard is not None and heard.start is not None:
-            start = self._samples(heard.start - _LEAD_MS)
+        told = self._began(heard)
+        start = start if told is None else told
+        untaken = self._onset(self.debts.untaken(leg, now, inf if leg.silent else _UNTAKEN))
+        if untaken is not None:
+            start = untaken if start is None else min(start, untaken)
         return Scene(
             now=now,
             sent=self.cut if line is None else line.sent,
             speaking=self.speaking or (heard is not None and not heard.over),
-            open_question=heard is not None or bool(turns.asked.turns) or turns.owes or bool(self.shared.todo),
+            open_question=(heard is not None or untaken is not None)
+            or bool(turns.asked.turns or self.shared.todo)
+            or turns.owes,
             unanswered=start,
             generating=turns.generating,
             plays_until=turns.plays_until,
@@ -97,7 +113,8 @@ class Baton:
         """``leg`` serves no longer; what follows for its replies."""
         turns, reply = leg.turns, leg.turns.reply
         scene = self.scene(leg, now)
-        heard = turns.user.unanswered(now)
+        self.given = max(self.given, scene.sent)
+        heard = turns.user.heard if leg.silent else turns.user.unanswered(now)
         void = reply if lost and reply is not None and reply.void else None
         begun = void is not None and void.turn is None and heard is None and turns.user.answered is not None
         if begun:
@@ -105,8 +122,9 @@ class Baton:
         as_text = heard is not None and bool(heard.texts) and heard.start is None and scene.unanswered is None
         recent = 0 if as_text else self._recent(leg, now) if lost else self._samples(_ONSET_MS)
         self.cut = scene.cut(recent=recent)
-        if begun and heard is not None and heard.start is not None:
-            self.cut = max(min(self._samples(heard.start - _LEAD_MS), scene.sent), scene.kept)
+        told = self._began(heard)
+        if begun and told is not None:
+            self.cut = max(min(told, scene.sent), scene.kept)
         again = [self._questions[turn] for turn in turns.asked.turns if turn in self._questions]
         self._unsaid = "" if heard is None else " ".join(heard.texts) or self._unsaid
         if as_text:
@@ -166,11 +184,21 @@ class Baton:
         if leg is None or leg.connection is None:
             keep = min(keep, self.cut)
         else:
-            scene = self.scene(leg, now)
-            if scene.unanswered is not None:
-                keep = min(keep, max(scene.unanswered, ring.end - self._samples(_KEPT_QUESTION_MS)))
-            keep = min(keep, scene.sent)
+            scene, user, reply = self.scene(leg, now), leg.turns.user, leg.turns.reply
+            starts = [scene.unanswered, self._began(user.heard), self._onset(self.debts.unheard.start)]
+            if reply is not None and reply.void:
+                starts.append(self._began(user.answered))
+            asked = min((start for start in starts if start is not None), default=keep)
+            keep = min(keep, max(asked, ring.end - self._samples(_KEPT_QUESTION_MS)), scene.sent)
         ring.forget(keep)
+
+    def _began(self, heard: Heard | None) -> int | None:
+        """From which sample on what was heard is sent again."""
+        return None if heard is None or heard.start is None else self._samples(heard.start - _LEAD_MS)
+
+    def _onset(self, sample: int | None) -> int | None:
+        """From which sample on speech is sent again that was noticed at ``sample``."""
+        return None if sample is None else max(0, sample - self._samples(_ONSET_MS))
 
     def _recent(self, leg: Leg, now: float) -> int:
         line = leg.connection

@@ -18,7 +18,7 @@ from voiceloop.aws.nova.pump import Ask, Pump, Shared
 from voiceloop.aws.nova.turns import Turns
 from voiceloop.aws.nova.waits import Waits
 from voiceloop.aws.wire.stream import StreamRequest
-from voiceloop.errors import ProviderTimeout, ProviderUnavailable
+from voiceloop.errors import ProviderUnavailable
 from voiceloop.interfaces import Settings
 
 
@@ -39,12 +39,22 @@ class Watch:
     moved: Callable[[], None]
 
 
+@define
+class Signs:
+    """Signs of life. ``heard_at``: when anything last came; ``took_at``: when something last told of what the user
+    says. ``closed``: the service ended the stream, as it was told to."""
+
+    heard_at: float = 0.0
+    took_at: float = 0.0
+    closed: bool = False
+
+
 @define(eq=False)
 class Leg:
     """One connection.
 
-    ``after``: a leg that has to be gone before. ``beside``: another one serves. ``stood``: the service accepted the
-    stream. ``ready``: it serves. ``expires``: when its credentials do, on the clock.
+    ``after``: a leg that has to be gone before. ``beside``: another one serves. ``ready``: it serves. ``expires``:
+    when its credentials do, on the clock. ``silent``: it was replaced because it said nothing.
     """
 
     shared: Shared
@@ -61,7 +71,8 @@ class Leg:
     bell: Bell = field(factory=Bell)
     gone: anyio.Event = field(factory=anyio.Event)
     _stood: anyio.Event = field(factory=anyio.Event)
-    _heard_at: float = 0.0
+    signs: Signs = field(factory=Signs)
+    silent: bool = False
     _orders: Orders | None = None
     _leaving: float | None = None
     _lingers: bool = False
@@ -83,19 +94,25 @@ class Leg:
         self._lingers, self.after = linger, None
         self.bell.ring()
 
-    def check(self, now: float) -> None:
-        """Give it up when the service took something that it has to answer, and gave no sign of life since."""
-        told_at = 0.0 if self.pump is None else self.pump.told_at
-        if self._leaving is None and told_at > self._heard_at and now - told_at > self._waits.unmoved:
-            self._fail(
-                ProviderTimeout(
-                    f"gave no sign of life for {self._waits.unmoved:g} s after it was told something",
-                    provider=PROVIDER,
-                    doing="waiting for an answer",
-                    retryable=True,
-                )
-            )
-            self._scope.cancel()
+    def give_up(self, error: Exception) -> None:
+        """End it at once, as failed."""
+        self._fail(error)
+        self._scope.cancel()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it has failed."""
+        return self._error is not None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the service accepted the stream."""
+        return self._stood.is_set()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it should long have ended."""
+        return self._leaving is not None and clock.now() - self._leaving > 3 * self._waits.close
 
     def overtakes(self, ask: Ask) -> bool:
         """Whether a reply has begun to what was said before ``ask``, which waits for it."""
@@ -160,7 +177,7 @@ class Leg:
     @property
     def stands(self) -> bool:
         """Whether it serves, and the service accepted the stream."""
-        return self.ready and self._stood.is_set()
+        return self.ready and self.accepted
 
     @property
     def _waits(self) -> Waits:
@@ -180,17 +197,22 @@ class Leg:
         self.watch.moved()
         async for event in Events(stream):
             self._take(event)
-        if self._leaving is None:
+        self.signs.closed = self._leaving is not None
+        if not self.signs.closed:
             raise ProviderUnavailable(
                 "ended the connection", provider=PROVIDER, doing="listening to the model", retryable=True
             )
 
     def _take(self, event: OutputEvent) -> None:
-        now = self._heard_at = clock.now()
+        now = self.signs.heard_at = clock.now()
         if isinstance(event, AudioCame | TextCame | SpeechStarted | SpeechEnded):
             self._line.spoke = now
-        self.shared.out.put(*self.turns.take(event, now))
-        answered = self.turns.user.answered
+        turns = self.turns
+        reply = turns.reply
+        self.shared.out.put(*turns.take(event, now))
+        heard, answered = turns.user.heard, turns.user.answered
+        if (heard is not None and heard.at == now) or turns.reply is not reply:
+            self.signs.took_at = now
         if answered is not None and answered.end is None:  # nobody told: it lies before what was sent by now
             answered.end = self._line.sent * 1000 / self._line.rate
         if self._leaving is not None:

@@ -72,7 +72,8 @@ class Shared:
 class Pump:
     """Feeds ``line`` until ``leaving()``. ``told_at``: when something was sent that has to be answered.
 
-    ``telling``: what is being sent beside audio. ``talked_over_tool``: audio was sent while a tool was pending.
+    ``sending_at``: since when audio is being sent (0: none is). ``telling``: what is being sent beside audio.
+    ``talked_over_tool``: audio was sent while a tool was pending.
     """
 
     shared: Shared
@@ -81,6 +82,7 @@ class Pump:
     bell: Bell
     leaving: Callable[[], bool]
     told_at: float = 0.0
+    sending_at: float = 0.0
     telling: ToDo | None = None
     talked_over_tool: bool = False
     _quiet_at: float = 0.0
@@ -142,7 +144,9 @@ class Pump:
 
     async def _audio(self, pcm: bytes, at: int | None) -> None:
         self.talked_over_tool = self.talked_over_tool or bool(self.turns.tools)
+        self.sending_at = clock.now()
         await self.line.audio(pcm, at)
+        self.sending_at = 0.0
 
     def _due(self, item: ToDo, now: float) -> bool:
         rate = self.line.rate
@@ -175,7 +179,9 @@ class Pump:
             self._told(item)
 
     def _told(self, item: ToDo) -> None:
-        now = self.told_at = clock.now()
+        now = clock.now()
+        if not isinstance(item, Handover):
+            self.told_at = now
         match item:
             case Ask(turn=turn):
                 self.turns.asked.add(turn, now)

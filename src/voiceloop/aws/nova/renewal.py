@@ -11,6 +11,7 @@ from attrs import define, field
 from voiceloop import clock
 from voiceloop.aws.nova.baton import Baton
 from voiceloop.aws.nova.bell import Bell
+from voiceloop.aws.nova.debts import Debts
 from voiceloop.aws.nova.events_in import PROVIDER
 from voiceloop.aws.nova.leg import Leg, Watch
 from voiceloop.aws.nova.pump import Ask, Handover, Shared, ToDo
@@ -80,7 +81,7 @@ class Renewer:
     @classmethod
     def of(cls, shared: Shared, context: LinkContext, group: TaskGroup) -> Renewer:
         """For a new link."""
-        return cls(shared, Baton(shared, context), context.settings(), group)
+        return cls(shared, Baton(shared, context, Debts(shared)), context.settings(), group)
 
     # ------------------------------------------------------------ the link's side
 
@@ -125,7 +126,7 @@ class Renewer:
     def full(self) -> bool:
         """Whether more input waits for a connection than is kept."""
         line = None if self._current is None else self._current.connection
-        taken = self.baton.cut if line is None else line.sent
+        taken = self.baton.given if line is None else max(line.sent, self.baton.given)
         return self.shared.ring.end - taken > self.shared.model.hold * self.shared.model.input_rate
 
     async def room(self) -> None:
@@ -135,7 +136,7 @@ class Renewer:
 
     def attend(self, *, speaking: bool) -> None:
         """The session's detector says that the user speaks, or does not."""
-        self.baton.attend(speaking)
+        self.baton.attend(speaking, self._current, clock.now())
 
     def tell(self, item: ToDo) -> None:
         """Tell the model, on whatever connection serves."""
@@ -160,6 +161,7 @@ class Renewer:
 
     def hand_over(self) -> None:
         """The user's turn is over, by hand."""
+        self.baton.debts.hand_over(self._current, clock.now())
         self.tell(Handover(self.shared.ring.end))
 
     def withdraw(self, turn: int) -> None:
@@ -190,7 +192,9 @@ class Renewer:
                 now = clock.now()
                 self._tend(now)
                 happening = brings(self.state, self._look(now), self.shared.model.clocks)
-                if happening is not None:
+                if happening is Happening.LOST and self._current is not None:
+                    self._current.give_up(self._silence())
+                elif happening is not None:
                     self._happen(happening)
                 else:
                     await self._bell.wait(self._next_look(now))
@@ -206,7 +210,18 @@ class Renewer:
             scene=None if leg is None else self.baton.scene(leg, now),
             opened=self._record.opened,
             outdated=waiting is not None and waiting.settings != self.settings,
+            silent=self._silent(now),
         )
+
+    def _silent(self, now: float) -> bool:
+        leg = self._current
+        last = self.state is State.LAST
+        return leg is not None and not leg.given_up and self.baton.debts.silent(leg, now, last=last)
+
+    def _silence(self) -> ProviderTimeout:
+        within = self.shared.model.waits.unmoved
+        text = f"gave no sign of life for {within:g} s or more, though it had something to answer"
+        return ProviderTimeout(text, provider=PROVIDER, doing="waiting for an answer", retryable=True)
 
     def _next_look(self, now: float) -> float:
         if self.state in (State.SEEKING, State.STANDBY, State.ALONE):
@@ -223,10 +238,11 @@ class Renewer:
 
     def _tend(self, now: float) -> None:
         """End what was waited for long enough."""
+        for left in [left for left in self._legs if left.silent and left.stuck]:
+            left.abort()
         leg = self._current
         if leg is None:
             return
-        leg.check(now)
         within = self.shared.model.answer_within
         for turn in leg.turns.asked.overdue(now - within):
             leg.turns.asked.remove(turn)
@@ -274,14 +290,16 @@ class Renewer:
         )
         self._legs.append(leg)
         self.group.start_soon(leg.run, name=f"connection {self._record.numbers}")
-        if self._current is not None:
+        if self._silent(clock.now()):
+            self._say("recovering", str(self._silence()))
+        elif self._current is not None:
             self._say("renewing")
 
     def _swap(self) -> None:
         leg, self._next = self._next, None
         assert leg is not None
         first = self._record.served == 0.0
-        self._part(lost=False)
+        self._part()
         self._current = leg
         now = clock.now()
         self._record.served, self._record.changed, self._record.expires = now, None, leg.expires
@@ -293,16 +311,19 @@ class Renewer:
             self._say("ready")
 
     def _break(self) -> None:
-        self._say("renewing")
-        before = self._part(lost=False, linger=False)
+        self._say("recovering" if self._silent(clock.now()) else "renewing")
+        before = self._part(linger=False)
         self._open(after=before)
 
-    def _part(self, *, lost: bool, linger: bool = True) -> Leg | None:
+    def _part(self, *, lost: bool = False, linger: bool = True) -> Leg | None:
         """The connection that serves serves no longer, if there is one."""
-        leg, self._current = self._current, None
+        leg = self._current
         if leg is not None:
-            self.shared.out.put(*self.baton.take(leg, clock.now(), lost=lost))
-            leg.leave(linger=linger)
+            leg.silent = self._silent(clock.now())
+            self._current = None
+            self.baton.debts.replaced(leg, silent=leg.silent)
+            self.shared.out.put(*self.baton.take(leg, clock.now(), lost=lost or leg.silent))
+            leg.leave(linger=linger and not leg.silent)
         return leg
 
     def _drop(self) -> None:
@@ -359,10 +380,19 @@ class Renewer:
         elif leg is self._current:
             self._record.failure = self._record.barred if self.state is State.LAST else error
             self._lost(leg, self._trouble(leg, error))
+        elif leg.silent:
+            self._judge(leg)
+
+    def _judge(self, leg: Leg) -> None:
+        """A silent connection was closed, which shows whether it lived."""
+        debts = self.baton.debts
+        debts.judge(leg, self._current)
+        if debts.dead >= self.shared.model.retry.attempts and not self.over:
+            self._end(self._silence())
 
     def _lost(self, leg: Leg, kind: Trouble) -> None:
         now = clock.now()
-        if now - self._record.served > _AGED or leg.turns.replied:
+        if (leg.accepted and now - self._record.served > _AGED) or leg.turns.replied:
             self._record.attempt = 0
         if kind is Trouble.LASTING:
             self._happen(Happening.REFUSED)

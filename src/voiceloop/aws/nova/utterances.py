@@ -9,7 +9,7 @@ from attrs import define, field
 
 from voiceloop.interfaces import Final, LinkEvent, ModelSpeechStarted, ModelSpeechStopped
 
-_UNANSWERED = 10.0
+_UNANSWERED = 20.0
 """An utterance that was not answered for so long will not be, in s."""
 
 _LABEL = re.compile(r"^\s*[\[<(]([a-z]{2,3}(?:-[A-Za-z]{2,4})?)[\]>)]:?\s*")
