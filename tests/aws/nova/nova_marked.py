@@ -273,7 +273,7 @@ class Held:
     def _places(self, pcm: bytes, end: int) -> list[int]:
         """The last place in the input, ``end`` at most, where ``pcm`` lies."""
         at = self.sent.rfind(pcm, 0, 2 * end + len(pcm))
-        while at % 2 == 1:
+        while at > 0 and at % 2 == 1:
             at = self.sent.rfind(pcm, 0, at + len(pcm) - 1)
         return [at // 2] if at >= 0 else []
 
