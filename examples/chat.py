@@ -3,6 +3,7 @@
     python examples/chat.py                  the voice goes into chat.wav
     python examples/chat.py --loudspeaker    it is heard: pip install 'voiceloop[soundcard]'
     echo "what is twelve times seven" | python examples/chat.py
+    python examples/chat.py < questions.txt
 
 With the loudspeaker, a line typed while the assistant speaks interrupts it. "/mute" and "/aloud" turn the voice off
 and on.
@@ -13,6 +14,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import voiceloop as vl
@@ -21,29 +26,37 @@ from voiceloop.local import EspeakSynthesizer, PocketSphinx, Rules
 from voiceloop.transports.soundcard import SoundCard
 
 
+async def typed() -> AsyncIterator[str]:
+    """The lines of the keyboard, a pipe or a file. A thread reads them: a loop cannot wait for files."""
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[bytes]()
+
+    def read() -> None:
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered, suppress(RuntimeError):
+            for line in chain(unbuffered, [b""]):
+                loop.call_soon_threadsafe(lines.put_nowait, line)  # RuntimeError: the chat is over
+
+    threading.Thread(target=read, daemon=True).start()
+    while line := await lines.get():
+        yield line.decode(errors="replace").strip()
+
+
 async def type_to(session: vl.Session, answered: asyncio.Event) -> None:
-    """Send each line of the keyboard; or of a pipe, which waits for its answer before it goes on."""
-    lines, piped = asyncio.StreamReader(), not sys.stdin.isatty()
-    keyboard, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
-    )
-    try:
-        async for line in lines:
-            match line.decode().strip():
-                case "":
-                    pass
-                case "/mute" | "/aloud" as wish:
-                    await session.update(speak=wish == "/aloud")
-                    print(f"({wish[1:]})")
-                case text:
-                    answered.clear()
-                    await session.send_text(text)
-                    if piped:
-                        print(f"> {text}")
-                        await answered.wait()
-        await session.end_input()
-    finally:
-        keyboard.close()
+    """Send each line of the keyboard; or of a pipe or a file, which waits for its answer before it goes on."""
+    waits = not sys.stdin.isatty()
+    async for line in typed():
+        match line:
+            case "":
+                pass
+            case "/mute" | "/aloud" as wish:
+                await session.update(speak=wish == "/aloud")
+                print(f"({wish[1:]})")
+            case text:
+                answered.clear()
+                await session.send_text(text)
+                if waits:
+                    print(f"> {text}")
+                    await answered.wait()
+    await session.end_input()
 
 
 async def main(out: Path, loudspeaker: bool) -> None:

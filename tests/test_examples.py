@@ -141,6 +141,26 @@ def test_a_chat_is_answered_in_writing_and_aloud(tmp_path: Path) -> None:
     assert 1.5 < seconds_of_sound(tmp_path / "chat.wav") < 5  # two answers, not three
 
 
+@pytest.mark.parametrize(("lines", "answers"), [("what is six times seven\n", 1), (None, 0)])
+def test_a_chat_reads_a_file_and_ends_with_it(tmp_path: Path, lines: str | None, answers: int) -> None:
+    file = Path(os.devnull) if lines is None else tmp_path / "questions.txt"
+    if lines is not None:
+        file.write_text(lines)
+    with file.open() as asked:
+        done = subprocess.run(
+            command("chat.py"),
+            cwd=tmp_path,
+            env=environment(),
+            stdin=asked,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    assert done.stdout.count("6 times 7 is 42.") == answers
+    assert (tmp_path / "chat.wav").exists()
+
+
 def test_a_chat_is_heard_on_the_loudspeaker(clips: Path, tmp_path: Path) -> None:
     card = {"PYTHONPATH": _ROOT / "tests" / "sound_card", "SOUND_CARD_PLAYS": tmp_path / "played.wav"}
     done = subprocess.run(

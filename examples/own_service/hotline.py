@@ -2,7 +2,8 @@
 
     python examples/own_service/hotline.py question.wav answer.wav
 
-It runs in your AWS account. ``test_hotline.py`` tests it without one, and nothing in here is made for that.
+It runs in your AWS account, or without one: ``voiceloop emulator -- python examples/own_service/hotline.py ...``.
+``test_hotline.py`` tests it without one, too. Nothing in here is made for that.
 """
 
 from __future__ import annotations
