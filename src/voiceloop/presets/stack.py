@@ -42,7 +42,7 @@ class Stack:
     ``model``: None where it needs the user's own keys. ``voices``: some of those it has, ``voice``: the usual one.
     ``tools`` and ``instructions``: what the session gets, where nothing else is said. ``hello``: what to say first,
     word for word; None: in the model's own words. ``free``: using it costs nothing. ``made``: the model on another
-    account.
+    account. ``personas``: whether it follows instructions, as fixed rules do not.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Stack:
     hello: str | None = None
     free: bool = False
     made: Callable[[Account], SpeechModel] | None = None
+    personas: bool = True
 
     @property
     def keys(self) -> Literal["none", "optional", "required"]:
@@ -76,7 +77,7 @@ class Stack:
             given = AwsKeys(keys.access_key, keys.secret_key, keys.session_token)
             return self.made(Account(region=keys.region or REGION, keys=given))
         if self.model is None:
-            raise BadInput(f"{self.title} needs AWS keys of yours", hint="Give them in the settings.")
+            raise BadInput(f"{self.title} needs your AWS keys", hint="Give them in the settings.")
         return self.model
 
 

@@ -32,6 +32,13 @@ OFFER = {
             "voices": [{"id": "en-us", "label": "American"}, {"id": "en-gb", "label": "British"}],
         },
         {"id": "far", "label": "Far away", "about": "Not to be had.", "keys": "none"},
+        {
+            "id": "rules",
+            "label": "Rules",
+            "about": "It has rules. They are fixed.",
+            "keys": "none",
+            "personas": False,
+        },
         {"id": "keyed", "label": "With keys", "about": "Needs keys.", "keys": "required"},
     ],
     "personas": [

@@ -195,7 +195,7 @@ def test_a_server_that_is_gone_is_told_of_and_the_words_are_kept(page: Page, ser
     page.type("Stay with me")
     _answered(page, 2)
     server.stop()
-    page.wait(lambda: "What was said is kept" in page.text("#banner"), "the message")
+    page.wait(lambda: "The server stops. Trying again in" in page.text("#banner"), "the message")
     assert page.text("#status") in {"Connection lost", "Connecting…"}
     assert _texts(page, "user") == ["Stay with me"]
     server.start()
@@ -223,7 +223,7 @@ def test_a_provider_that_needs_keys_begins_when_they_are_given(page: Page, serve
     page.connect()
     page.choose("stack", "keyed")
     assert page.shown("stack") == "This machine"
-    assert page.text("#keys-needed") == "With keys needs keys of yours. Give them here, and it begins."
+    assert page.text("#keys-needed") == "With keys needs your AWS keys. Give them here, and it begins."
     assert page.run("return document.activeElement.id") == "access-key"
     webdriver.ActionChains(page.browser).send_keys("AKIDEXAMPLE", Keys.TAB, "secret", Keys.ENTER).perform()
     page.wait(lambda: len(server.starts) == 2 and page.text("#status") == "Connected", "the other provider")

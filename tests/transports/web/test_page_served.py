@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from voiceloop import presets
 from voiceloop.transports.web import create_app, serve
@@ -72,14 +72,13 @@ def test_a_server_with_a_secret_asks_for_it(quiet_browser: webdriver.Chrome) -> 
     with served(secret="open sesame, please") as url:
         page = Page(quiet_browser, url)
         page.click("#connect")
-        page.wait(lambda: "password" in page.text("#banner"), "the message")
-        page.click("#banner .actions button")
-        page.browser.find_element(By.ID, "server-secret").send_keys("not this one")
-        page.click("#password button")
-        page.wait(lambda: "does not take this password" in page.text("#banner"), "the message")
-        page.click("#open-settings")
-        page.browser.find_element(By.ID, "server-secret").send_keys("open sesame, please")
-        page.click("#password button")
+        asked = "return document.activeElement.id === 'server-secret' && !document.activeElement.value"
+        page.wait(lambda: page.run(asked), "the question")
+        assert page.text("#password-needed") == "This server asks for a password."
+        webdriver.ActionChains(page.browser).send_keys("not this one", Keys.ENTER).perform()
+        page.wait(lambda: "does not take this password" in page.text("#password-needed"), "the message")
+        page.wait(lambda: page.run(asked), "the question")
+        webdriver.ActionChains(page.browser).send_keys("open sesame, please", Keys.ENTER).perform()
         page.wait(lambda: page.text("#status") == "Connected", "the connection")
         assert "sesame" not in page.run(
             "return JSON.stringify([localStorage, sessionStorage, voiceloop.log.entries])"

@@ -106,7 +106,7 @@ async def test_what_can_be_chosen() -> None:
         assert offered["stacks"] == [
             {
                 "id": "scripted", "label": "Scripted", "about": "For tests.", "keys": "none", "free": False,
-                "voice": None,
+                "personas": True, "voice": None,
                 "voices": [{"id": "ann", "label": "Ann"}, {"id": "bob", "label": "Bob"}],
             }
         ]  # fmt: skip

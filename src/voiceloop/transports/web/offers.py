@@ -62,6 +62,10 @@ class Stack(Protocol):
         """What to say first, word for word."""
 
     @property
+    def personas(self) -> bool:
+        """Whether it follows instructions, as fixed rules do not."""
+
+    @property
     def free(self) -> bool:
         """Whether using it costs nothing."""
 
@@ -178,6 +182,7 @@ def _told(stack: Stack) -> dict[str, Any]:
         "about": stack.about,
         "keys": stack.keys,
         "free": stack.free,
+        "personas": stack.personas,
         "voice": stack.voice,
         "voices": [{"id": voice.name, "label": voice.title} for voice in stack.voices],
     }

@@ -19,7 +19,7 @@ export const access = {
 
   async token() {
     const answer = await fetch("api/token", { method: "POST", headers: { Authorization: `Bearer ${this.secret}` } });
-    if (!answer.ok) throw new Error("The server does not take this password.");
+    if (!answer.ok) throw Object.assign(new Error("The server does not take this password."), { code: "unauthorized" });
     return (await answer.json()).token;
   },
 };

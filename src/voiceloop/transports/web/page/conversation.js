@@ -8,10 +8,12 @@ import { Microphone, whyNoMicrophone } from "./audio/microphone.js";
 import { Player } from "./audio/player.js";
 import { Sound } from "./audio/sound.js";
 import { Lips } from "./avatar/lips.js";
+import { plain } from "./dom.js";
 import { Link } from "./link.js";
 import { settings } from "./settings.js";
 
 const LONGEST_THOUGHT = 20_000; // ms: no answer will come
+const NO_WORDS = 4000; // ms after speech: it held no words, or they would have come
 const START = 1500; // ms in which a browser starts the sound, if it will
 const NO_SOUND = "The browser has not started the sound. It may want a click first, or there is no loudspeaker.";
 const TAIL = 160; // ms in which the last frames reach the connection after push-to-talk was released
@@ -23,12 +25,13 @@ export class Conversation extends EventTarget {
     Object.assign(this, panels);
     this.access = access;
     this.lips = new Lips();
-    this.link = new Link(() => this.wishes(), () => access.address());
+    this.link = new Link(() => this.wishes(), () => this.address());
     this.sound = this.player = this.microphone = null;
     this.wantsRecording = true;
     this.held = this.userSpeaks = false;
+    this.blind = false; // whether the assistant is known to see no pictures
     this.asked = []; // {to, answered}: changes that the server has not answered yet, in order
-    this.thoughtAt = 0; // since when an answer is awaited, 0: none is
+    this.thinksUntil = 0; // till when an answer is awaited, 0: none is
     this.link.conversation = sessionStorage.getItem("voiceloop.conversation");
     this.link.addEventListener("state", ({ detail }) => this.linked(detail));
     this.link.addEventListener("message", ({ detail }) => this.take(detail));
@@ -46,8 +49,11 @@ export class Conversation extends EventTarget {
     if (!this.connected) return "off";
     if (this.player?.head.at()?.playing) return "speaking";
     if (this.userSpeaks || this.held) return "listening";
-    return this.thoughtAt && performance.now() - this.thoughtAt < LONGEST_THOUGHT ? "thinking" : "idle";
+    return performance.now() < this.thinksUntil ? "thinking" : "idle";
   }
+
+  /** An answer is awaited, `ms` more at least. */
+  think(ms = LONGEST_THOUGHT) { this.thinksUntil = Math.max(this.thinksUntil, performance.now() + ms); }
 
   // ------------------------------------------------------------ what the user does
 
@@ -76,6 +82,13 @@ export class Conversation extends EventTarget {
     this.transcript.clear();
     this.statistics.reset();
     if (this.sound) this.link.restart();
+    this.changed();
+  }
+
+  /** In a click: begin, or go on with other settings. */
+  begin() {
+    if (this.sound) this.link.restart();
+    else this.connect();
   }
 
   /** Go on with other settings; in a click, also after a failure. */
@@ -87,12 +100,16 @@ export class Conversation extends EventTarget {
   type(text) {
     if (!this.link.send({ type: "text", text })) return false;
     this.transcript.typed(text);
-    this.thoughtAt = performance.now();
+    this.think();
     return true;
   }
 
   /** Show the assistant a picture, which it may speak of later. */
-  show(picture) { this.link.send({ type: "text", text: "", images: [picture], reply: false }); }
+  show(picture) {
+    if (!this.link.send({ type: "text", text: "", images: [picture], reply: false })) return;
+    this.transcript.pictured();
+    if (this.blind) this.unseen();
+  }
 
   interrupt() { this.link.send({ type: "interrupt" }); }
 
@@ -115,7 +132,7 @@ export class Conversation extends EventTarget {
       if (this.doing === "speaking") this.interrupt();
       this.microphone?.open(true);
     } else {
-      this.thoughtAt = performance.now();
+      this.think(NO_WORDS);
       setTimeout(() => {
         if (this.held) return;
         this.microphone?.open(false);
@@ -164,6 +181,16 @@ export class Conversation extends EventTarget {
 
   get wireMode() { return this.pushes ? "chat+voice" : settings.mode; }
 
+  /** Where the socket is, once what comes of it can be played. */
+  async address() {
+    try {
+      await this.sound?.ready;
+    } catch {
+      throw new Error("The sound could not be loaded. Reload this page.");
+    }
+    return this.access.address();
+  }
+
   wishes() {
     const own = settings.persona === "own";
     return {
@@ -186,6 +213,7 @@ export class Conversation extends EventTarget {
     }
     if (detail.state === "waiting") this.silence();
     if (detail.state === "closed") this.release();
+    if (detail.state === "waiting" || detail.state === "closed") this.transcript.cutOff();
     this.dispatchEvent(new CustomEvent("link", { detail }));
     this.changed();
   }
@@ -195,7 +223,7 @@ export class Conversation extends EventTarget {
     this.player?.reset();
     this.lips.clear();
     this.userSpeaks = this.held = false;
-    this.thoughtAt = 0;
+    this.thinksUntil = 0;
   }
 
   release() {
@@ -208,9 +236,10 @@ export class Conversation extends EventTarget {
   }
 
   async ready(message) {
+    const goesOn = sessionStorage.getItem("voiceloop.conversation") !== null;
     sessionStorage.setItem("voiceloop.conversation", message.conversation);
     this.silence();
-    this.transcript.resume(message.history ?? [], message.resumed);
+    this.transcript.resume(message.history ?? [], message.resumed, goesOn);
     this.statistics.start();
     const sound = this.sound;
     await sound.ready;
@@ -228,7 +257,7 @@ export class Conversation extends EventTarget {
     this.player = new Player(this.sound.context, rate);
     this.player.addEventListener("played", ({ detail }) => this.link.send({ type: "played", ...detail }));
     this.player.addEventListener("segment", ({ detail }) => {
-      if (detail.why === "playing") this.thoughtAt = 0;
+      if (detail.why === "playing") this.thinksUntil = 0;
       this.log.add("audio", { type: detail.why, ...detail });
     });
   }
@@ -283,21 +312,27 @@ export class Conversation extends EventTarget {
     this.dispatchEvent(new CustomEvent("answer", { detail: { to, outcome } }));
   }
 
-  onUserSpeechStarted() { this.userSpeaks = true; }
+  onUserSpeechStarted() {
+    this.userSpeaks = true;
+    this.thinksUntil = 0;
+  }
 
   onUserSpeechEnded() {
     this.userSpeaks = false;
-    this.thoughtAt = performance.now();
+    this.think(NO_WORDS);
   }
 
   onTranscript(event) {
-    if (event.final) this.userSpeaks = false;
-    if (event.final && !event.text) this.thoughtAt = 0;
+    if (event.final) {
+      this.userSpeaks = false;
+      if (event.text) this.think();
+      else this.thinksUntil = 0;
+    }
     this.transcript.partial(event);
   }
 
   onTranscriptRevised(event) { this.transcript.revised(event); }
-  onTurnStarted() { this.thoughtAt = performance.now(); }
+  onTurnStarted() { this.think(); }
   onReplyText(event) { this.transcript.reply(event); }
   onWord(event) { this.transcript.word(event); }
   onViseme({ turn, code, ms, end_ms: end }) { this.lips.add(turn, code, ms, end); }
@@ -310,7 +345,7 @@ export class Conversation extends EventTarget {
   }
 
   onTurnEnded(event) {
-    this.thoughtAt = 0;
+    this.thinksUntil = 0;
     this.player?.end(event.turn);
     this.transcript.ended(event);
     this.statistics.ended(event);
@@ -318,21 +353,32 @@ export class Conversation extends EventTarget {
   }
 
   onToolCalled(event) {
-    this.thoughtAt = performance.now();
+    this.think();
     this.transcript.tool(event);
   }
 
   onToolReturned(event) { this.transcript.toolReturned(event); }
   onUsage(event) { this.statistics.usage(event); }
   onTurnMetrics(event) { this.statistics.turn(event); }
-  onNotice({ text }) { this.trouble(text, { kind: "info", seconds: 8 }); }
+  onNotice({ code, text }) {
+    if (code === "not-recognized" || code === "speech-ignored") this.thinksUntil = 0;
+    if (code === "images-ignored") this.unseen();
+    else this.trouble(code === "reply-failed" ? plain(text) : text, { kind: "info", seconds: 8 });
+  }
+
+  /** What the camera shows is not looked at. */
+  unseen() {
+    this.transcript.unseen();
+    this.dispatchEvent(new Event("unseen"));
+    this.trouble("This assistant cannot see pictures. What the camera shows is ignored.", { id: "unseen" });
+  }
 
   onConnectionState({ state, detail }) {
-    if (state === "degraded" || state === "recovering") this.trouble(detail || "The assistant's provider has trouble.", { seconds: 8 });
+    if (state === "degraded" || state === "recovering") this.trouble(plain(detail) || "The assistant's provider has trouble.", { seconds: 8 });
   }
 
   onSessionEnded({ reason, error }) {
-    if (reason === "failed") this.trouble(error ?? "The session failed.", { kind: "error" });
+    if (reason === "failed") this.trouble(plain(error) || "The session failed.", { kind: "error" });
   }
 
   trouble(text, { kind = "warning", id = "", seconds = 0, actions = [] } = {}) {

@@ -18,6 +18,17 @@ export function offer(select, options, chosen) {
   if (options.some(({ value }) => value === chosen)) select.value = chosen;
 }
 
+const SENTENCE = /^(.+?[.!?])\s+(?=[A-Z])(.+)$/s;
+
+/** The first sentence of a text, and the rest. */
+export const sentences = (text) => SENTENCE.exec(text)?.slice(1) ?? [text, ""];
+
+/** A failure in one sentence for people; advice to who runs the server is in the debug log, which has it all. */
+export function plain(failure) {
+  const [first, rest] = sentences((failure ?? "").replace(/ \(while [^()]*\)/, ""));
+  return rest ? `${first} The debug log has more.` : first;
+}
+
 /** Seconds as m:ss. */
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));

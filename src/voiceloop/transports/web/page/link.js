@@ -5,12 +5,14 @@
  * "audio", "sent".
  */
 
+import { plain } from "./dom.js";
 import { VERSION, inputFrame, replyFrame } from "./wire.js";
 
 const PING = 10_000; // ms
 const WAITS = [0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8]; // s between tries
 const STANDS = 10_000; // ms after which a connection is not one more try
 const FINAL = new Set(["bad-message", "bad-frame", "unauthorized", "too-fast", "refused", "too-large"]);
+const STOPS = new Set([1001, 1012]); // close codes: going away, service restart
 const MOST_BUFFERED = 320_000; // bytes: ten seconds of speech that the network did not take
 
 export class Link extends EventTarget {
@@ -74,7 +76,7 @@ export class Link extends EventTarget {
       url = await this.address();
     } catch (error) {
       if (error instanceof TypeError) return this.lost({ code: 1006, reason: "" }); // fetch: nobody there
-      return this.become("closed", error.message, { failed: true, code: "unauthorized" });
+      return this.become("closed", error.message, { failed: true, code: error.code ?? "" });
     }
     if (this.state !== "connecting" || this.socket) return;
     const socket = new WebSocket(url);
@@ -113,7 +115,7 @@ export class Link extends EventTarget {
   /** The socket is gone, by whichever side. */
   lost({ code, reason }) {
     const told = this.error?.code ?? reason;
-    const text = this.error?.text ?? (code === 1000 ? "The conversation has ended." : "");
+    const text = this.words(told, code);
     this.drop();
     const hopeless = FINAL.has(told) || (told === "failed" && !this.stood);
     const final = code === 1000 || code === 4409 || hopeless || this.tries >= WAITS.length;
@@ -121,6 +123,14 @@ export class Link extends EventTarget {
     const seconds = WAITS[this.tries++] * (0.8 + 0.4 * Math.random());
     this.timers.retry = setTimeout(() => this.connect(), seconds * 1000);
     this.become("waiting", text, { seconds });
+  }
+
+  /** What people are told of an end. */
+  words(told, code) {
+    if (told === "unauthorized") return "This server asks for a password.";
+    if (told === "draining" || STOPS.has(code)) return "The server stops.";
+    if (told === "failed") return plain(this.error?.text);
+    return this.error?.text ?? (code === 1000 ? "The conversation has ended." : "");
   }
 
   drop() {

@@ -52,15 +52,13 @@ function bindTheme() {
 function bindMessages(talk) {
   talk.addEventListener("trouble", ({ detail: { text, ...how } }) => tell(text, how));
   talk.addEventListener("link", ({ detail: { state, text, seconds, failed, code } }) => {
-    if (state === "ready") hush("link");
+    if (state === "ready" || state === "connecting") hush("link");
     else if (state === "waiting") {
-      const when = `Trying again in ${Math.max(1, Math.round(seconds))} s. What was said is kept.`;
-      tell(`${text || "The connection is lost."} ${when}`, { kind: "warning", id: "link", actions: [["Try now", () => talk.link.open()]] });
+      tell(text || "The connection is lost.", { kind: "warning", id: "link", count: seconds, actions: [["Try now", () => talk.link.open()]] });
     } else if (state === "closed" && failed) {
-      const password = code === "unauthorized" ? " Give the server's password in the settings." : "";
       const actions = [["Connect", () => talk.connect()]];
-      if (password || code === "refused") actions.unshift(["Settings", () => at("open-settings").click()]);
-      tell(`${text}${password}`, { kind: "error", id: "link", actions });
+      if (["unauthorized", "refused", "failed"].includes(code)) actions.unshift(["Settings", () => at("open-settings").click()]);
+      tell(text, { kind: "error", id: "link", actions });
     } else if (state === "closed" && text) tell(text, { id: "link" });
   });
   addEventListener("online", () => talk.link.state === "waiting" && talk.link.open());

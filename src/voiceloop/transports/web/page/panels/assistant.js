@@ -1,11 +1,17 @@
 /** What the assistant runs on, its voice, and who it is. What the server refuses is taken back. */
 
 import { access } from "../access.js";
-import { at, make, offer } from "../dom.js";
+import { at, make, offer, sentences } from "../dom.js";
 import { settings } from "../settings.js";
 
 const OWN = { id: "own", label: "My own", instructions: "" };
 const entry = ({ id, label }) => ({ value: id, label });
+
+/** The first sentence, and the rest on demand. */
+function told(about) {
+  const [first, rest] = sentences(about);
+  return rest ? [first, make("details", { class: "more" }, make("summary", { text: "More" }), rest)] : [first];
+}
 
 export class Assistant {
   /** @param {import("../conversation.js").Conversation} talk @param {{stacks: object[], personas: object[]}} catalogue */
@@ -55,30 +61,33 @@ export class Assistant {
 
   /** Make the fields tell what was chosen. */
   show() {
-    const { label = "", about = "", voices = [], keys = "optional" } = this.stack;
+    const { label = "", about = "", voices = [], keys = "optional", personas = true } = this.stack;
     const usual = voices.find(({ id }) => id === this.usualVoice)?.label ?? this.usualVoice;
     const whose = this.persona.voices?.[settings.stack] ? "The persona's" : "The usual one";
     at("stack").value = settings.stack;
     at("persona").value = settings.persona;
     at("own").value = settings.own;
     offer(at("voice"), [{ value: "", label: usual ? `${whose}: ${usual}` : whose }, ...voices.map(entry)], settings.voices[settings.stack] ?? "");
-    for (const id of ["stack-about", "runs-on-about"]) at(id).textContent = about;
+    for (const id of ["stack-about", "runs-on-about"]) at(id).replaceChildren(...told(about));
     at("runs-on").textContent = label;
     at("stacks").replaceChildren(...this.stacks.map((one) => this.card(one)));
+    // fixed rules follow no instructions, and have no eyes
+    this.talk.blind = at("persona").disabled = at("own").disabled = at("apply-own").disabled = !personas;
+    at("persona-help").hidden = personas;
     at("own-label").hidden = at("apply-own").hidden = settings.persona !== "own";
     const needy = this.refused ?? (keys === "required" ? this.stack : null);
     at("keys-needed").hidden = needy === null || access.keys !== null;
-    at("keys-needed").textContent = `${needy?.label} needs keys of yours. Give them here, and it begins.`;
+    at("keys-needed").textContent = `${needy?.label} needs your AWS keys. Give them here, and it begins.`;
     at("keys").hidden = keys === "none" && needy === null && !this.stacks.some((one) => one.keys !== "none");
     this.talk.changed();
   }
 
   card({ id, label, about, keys, free }) {
-    const need = keys === "required" ? "needs AWS keys of yours" : free ? "free" : "";
+    const need = keys === "required" ? "needs your AWS keys" : free ? "free" : "";
     const card = make("button", { type: "button", "aria-pressed": String(id === settings.stack) },
-      make("b", { text: label }), make("i", { text: need }), make("span", { text: about }));
+      make("b", { text: label }), make("i", { text: need }), make("span", { text: sentences(about)[0] }));
     card.addEventListener("click", () => id !== settings.stack && this.chooseStack(id));
-    return card;
+    return make("div", {}, card, ...told(about).slice(1));
   }
 
   // ------------------------------------------------------------ another stack
@@ -100,12 +109,14 @@ export class Assistant {
     at("access-key").focus();
   }
 
-  /** There are keys, or none any more: go on with them. */
-  keysChanged() {
-    const wanted = access.keys && this.refused;
-    if (wanted) return this.chooseStack(wanted.id);
+  /** There are keys: go on with them. Returns whether they were waited for: then it begins. */
+  keysGiven() {
+    const waited = this.refused !== null || this.stack.keys === "required";
+    if (this.refused) this.chooseStack(this.refused.id);
+    else this.talk.restart();
+    if (waited && !this.talk.sound) this.talk.connect();
     this.show();
-    this.talk.restart();
+    return waited;
   }
 
   linked({ state, text, failed, code }) {

@@ -1,6 +1,7 @@
 /** Stills of the camera for the assistant: one on demand, or one every five seconds. Off until the user turns it on. */
 
 import { at } from "../dom.js";
+import { hush } from "./banner.js";
 
 const EVERY = 5000; // ms
 const WIDE = 640, QUALITY = 0.7;
@@ -15,6 +16,7 @@ export function bindCamera(talk) {
       stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: WIDE } } });
       video.srcObject = stream;
       await video.play();
+      hush("camera");
     } catch (error) {
       stop();
       talk.trouble(`The camera did not start (${error.name}). Allow it for this page, or plug one in.`, { id: "camera" });
@@ -57,7 +59,10 @@ export function bindCamera(talk) {
   talk.addEventListener("changed", show);
   talk.addEventListener("link", ({ detail }) => detail.state === "closed" && stop());
   talk.addEventListener("answer", ({ detail }) => {
-    if (detail.to !== "text" || detail.outcome !== "refused") return;
+    if (detail.to !== "text" || detail.outcome !== "refused" || !stream) return;
+    talk.unseen();
+  });
+  talk.addEventListener("unseen", () => {
     at("camera-often").checked = false; // a model without eyes
     clearInterval(timer);
   });

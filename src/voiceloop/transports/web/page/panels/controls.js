@@ -6,11 +6,13 @@ import { settings } from "../settings.js";
 const DOING = { off: "Waiting for you", idle: "Ready", listening: "Listening", thinking: "Thinking", speaking: "Speaking" };
 const HOLD = matchMedia("(pointer: fine)").matches ? "Hold to talk, or hold the space bar" : "Hold to talk";
 const HOW = "Press Connect and talk. Your browser asks for the microphone once; you can also write.";
+const HOW_TO_GO_ON = "Press Go on: the conversation goes on where it was. Start anew begins another one.";
+const DOUBLE = 600; // ms
 const LINKS = { closed: "Not connected", connecting: "Connecting…", waiting: "Connection lost" };
 
 /** @param {import("../conversation.js").Conversation} talk */
 export function bindControls(talk) {
-  at("connect").addEventListener("click", () => (talk.sound ? talk.disconnect() : talk.connect()));
+  bindConnect(talk);
   at("record").addEventListener("click", () => talk.record(!talk.recording));
   at("interrupt").addEventListener("click", () => talk.interrupt());
   at("fresh").addEventListener("click", () => talk.fresh());
@@ -24,6 +26,20 @@ export function bindControls(talk) {
   bindKeys(talk);
   talk.addEventListener("changed", () => show(talk));
   show(talk);
+}
+
+/** What the button does changes under the finger: a second press that came too soon meant what it did before. */
+function bindConnect(talk) {
+  let since = -DOUBLE;
+  at("connect").addEventListener("click", () => {
+    if (performance.now() - since < DOUBLE) return;
+    since = performance.now();
+    if (talk.sound) talk.disconnect();
+    else talk.connect();
+  });
+  talk.addEventListener("link", ({ detail }) => {
+    if (detail.state === "ready") since = performance.now();
+  });
 }
 
 function bindTalkButton(talk) {
@@ -58,10 +74,12 @@ function show(talk) {
   const open = talk.sound !== null, writes = settings.mode !== "voice";
   document.body.dataset.link = talk.link.state;
   if (connected) document.body.dataset.met = "true";
-  at("welcome-how").textContent = connected ? "The assistant listens. You can also write." : HOW;
-  at("fresh").hidden = talk.link.conversation === null;
+  const goesOn = talk.link.conversation !== null;
+  at("welcome-title").textContent = goesOn && !connected ? "Welcome back" : "Say hello";
+  at("welcome-how").textContent = connected ? "The assistant listens. You can also write." : goesOn ? HOW_TO_GO_ON : HOW;
+  at("fresh").hidden = !goesOn;
   at("status").textContent = connected ? "Connected" : LINKS[talk.link.state];
-  at("connect").textContent = open ? (connected ? "Disconnect" : "Cancel") : "Connect";
+  at("connect").textContent = open ? (connected ? "Disconnect" : "Cancel") : goesOn ? "Go on" : "Connect";
   const record = at("record");
   record.disabled = !connected || !talk.hears;
   record.setAttribute("aria-pressed", String(recording));
@@ -74,7 +92,7 @@ function show(talk) {
   at("talk").classList.toggle("held", talk.held);
   at("talk").textContent = talk.held ? "Listening: let go to send" : HOLD;
   at("words").disabled = at("send").disabled = !connected || !writes;
-  at("words").placeholder = !writes ? "Voice only: choose another mode to write" : connected ? "Write here" : "Connect to write";
+  at("words").placeholder = !writes ? "Voice only: choose another mode to write" : connected ? "Write here" : `${goesOn ? "Go on" : "Connect"} to write`;
 }
 
 /** The caption under the face; `doing` as in Conversation. */

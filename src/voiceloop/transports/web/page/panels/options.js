@@ -80,18 +80,26 @@ function bindKeys(talk, assistant) {
   at("keys").addEventListener("submit", (event) => {
     event.preventDefault();
     const given = Object.fromEntries(Object.entries(fields).map(([key, id]) => [key, at(id).value.trim() || null]));
-    if (!given.access_key !== !given.secret_key) return state("Both keys are needed.");
-    access.keys = given.access_key ? given : null;
+    if (!given.access_key || !given.secret_key) return state("Both keys are needed.");
+    access.keys = given;
     clear();
     state("In use, until you reload or forget them.");
-    assistant.keysChanged();
+    if (assistant.keysGiven()) at("settings").close();
   });
   at("password").addEventListener("submit", (event) => {
     event.preventDefault();
     access.secret = at("server-secret").value;
     at("server-secret").value = "";
-    talk.restart();
+    at("password-needed").textContent = "";
+    talk.begin();
     at("settings").close();
+  });
+  talk.addEventListener("link", ({ detail: { state, text, code } }) => {
+    if (state !== "closed" || code !== "unauthorized") return;
+    at("password").hidden = false;
+    at("password-needed").textContent = text;
+    at("open-settings").click();
+    at("server-secret").focus();
   });
   at("forget-keys").addEventListener("click", () => {
     access.keys = null;

@@ -18,28 +18,46 @@ export class Transcript {
   /**
    * A new connection: utterances and turns count from 1 again. `history` is what the server has of the conversation,
    * replies as far as they were heard; what the cut connection left open is closed by it, what is missing is added.
+   * `goesOn`: whether the page asked for the conversation before.
    */
-  resume(history, resumed) {
+  resume(history, resumed, goesOn) {
     this.turns.clear();
     this.utterances.clear();
     this.began ??= performance.now();
-    if (!resumed) this.part();
+    if (goesOn && !resumed) this.part();
     const told = history.filter(({ text }) => text);
     const missing = told.slice(this.entries.filter((entry) => entry.kept).length);
     for (const entry of this.entries.filter((one) => !one.settled)) {
       const same = missing[0]?.role === entry.role;
+      this.interrupt(entry);
       this.close(entry, same ? missing.shift().text : entry.text);
     }
-    for (const { role, text } of missing) this.close(this.add(role, ""), text);
+    for (const { role, text } of missing) this.close(this.add(role, "before"), text);
     this.follow();
   }
 
   /** The server knows nothing of what was said: what follows is another conversation. */
   part() {
-    if (!this.entries.length) return;
-    for (const entry of this.entries) if (!entry.settled) this.close(entry, entry.text);
+    for (const entry of this.entries.filter((one) => !one.settled)) this.close(entry, entry.text);
     this.entries = [];
+    at("welcome").hidden = true;
     this.list.append(make("li", { class: "part", text: "The server no longer has this conversation. A new one begins." }));
+  }
+
+  /** The connection is gone: replies that it carried will not be finished. */
+  cutOff() {
+    for (const entry of this.entries.filter((one) => !one.settled)) this.interrupt(entry);
+    this.follow();
+  }
+
+  interrupt(entry) {
+    if (entry.role === "assistant") this.outcome(entry, "interrupted");
+  }
+
+  /** What became of a reply. */
+  outcome(entry, text) {
+    entry.element.querySelector(".outcome")?.remove();
+    entry.element.append(make("p", { class: "outcome", text }));
   }
 
   /** Settle an entry by what is `kept` of it. */
@@ -104,7 +122,7 @@ export class Transcript {
     entry.kept = heard.text;
     this.show(entry);
     const note = { interrupted: "interrupted", dropped: "not spoken", failed: "failed" }[reason];
-    if (note) entry.element.append(make("p", { class: "outcome", text: note }));
+    if (note) this.outcome(entry, note);
     this.follow();
     this.announce(`Assistant: ${heard.text || entry.text}`);
   }
@@ -123,6 +141,26 @@ export class Transcript {
     item.classList.toggle("failed", error);
     item.querySelector(".result").textContent = `→ ${result.length > 160 ? `${result.slice(0, 160)}…` : result} (${Math.round(ms)} ms)`;
     this.follow();
+  }
+
+  /** A picture was shown; those in a row are one line. */
+  pictured() {
+    at("welcome").hidden = true;
+    let item = this.list.lastElementChild;
+    if (!item?.classList.contains("picture")) {
+      item = make("li", { class: "tool picture", data: { count: 0 } });
+      this.list.append(item);
+    }
+    const count = ++item.dataset.count;
+    item.textContent = count === 1 ? "You showed a picture" : `You showed ${count} pictures`;
+    this.follow();
+  }
+
+  /** The assistant did not look at the last pictures. */
+  unseen() {
+    const item = [...this.list.querySelectorAll(".picture")].at(-1);
+    if (item && !item.querySelector(".result")) item.append(" ", make("span", { class: "result", text: "(not seen)" }));
+    item?.classList.add("failed");
   }
 
   /** Mark how far the assistant has spoken: `ms` of `turn`. */
@@ -151,7 +189,8 @@ export class Transcript {
   add(role, how) {
     at("welcome").hidden = true;
     const when = make("time", { text: clock((performance.now() - this.began) / 1000) });
-    const who = make("p", { class: "who" }, make("span", { text: role === "user" ? "You" : "Assistant" }), when);
+    const who = make("p", { class: "who" }, make("span", { text: role === "user" ? "You" : "Assistant" }));
+    if (how !== "before") who.append(when);
     if (how === "typed") who.append(make("span", { text: "typed" }));
     const words = make("p", { class: "words", dir: "auto" });
     const element = make("li", { class: role }, who, words);
