@@ -64,6 +64,12 @@ async def test_a_final_of_all_that_was_said_need_not_be_waited_for_again() -> No
     assert the(log, vl.TurnStarted).at == pytest.approx(1.4)
 
 
+async def test_a_button_that_is_released_long_after_the_last_word_waits_for_nothing() -> None:
+    said = Spoken("I would like to", final_after=0.5)
+    log = await talk([Speak(900), Delay(1.5), STOP, Until(vl.TurnEnded)], model(said), turns="manual")
+    assert the(log, vl.TurnStarted).at == pytest.approx(2.4, abs=0.03)
+
+
 async def test_a_final_that_never_comes_is_waited_for_in_vain_for_a_while() -> None:
     said = Spoken("I would like to", final_after=float("inf"))
     log = await talk([Speak(900), STOP, Until(vl.TurnEnded)], model(said))

@@ -26,6 +26,9 @@ _GAP = 0.3
 _SOONEST_MS = 0.01
 """A shorter wait may be lost in the rounding of the clock, and would be waited for again and again."""
 
+_NO_MORE_MS = 1200.0
+"""A recognizer tells of a word within that time, in partials."""
+
 _FLUSHED = 2.5
 """How long a final that a flush promised is waited for, in seconds: what is known without it may be stale."""
 
@@ -287,13 +290,18 @@ class Listener:
     def _flush(self) -> None:
         """There is a pause: a recognizer that can is asked for a final, and told by the clock how long it may take,
         since a recording's silence may have come at once."""
-        if self._hearing.flushes or self._finishes:
+        if self._hearing.flushes or (self._finishes and not self._told_long_since()):
             self._stage.flushed_until = clock.now() + _FLUSHED
 
     @property
     def _finishes(self) -> bool:
         """Whether the user ended their turn by hand, and the recognizer tells the rest of it soon."""
         return self._stage.by_hand and self._hearing.finishes
+
+    def _told_long_since(self) -> bool:
+        """Whether all words are final, and none came for so long that no more are on their way."""
+        last_ms = self.current.last_word_end_ms
+        return self.current.final and last_ms is not None and self._time.ms - last_ms >= _NO_MORE_MS
 
     def _up_to_date(self, speech_end_ms: float) -> bool:
         """Whether the words reach to the end of speech."""
