@@ -20,8 +20,8 @@ class RecognizerCapabilities:
 
     ``input``: the only format that ``send_audio`` gets. ``can_flush``: ``flush`` brings a Final at once, so that the
     session need not wait for one. ``can_finish``: ``flush`` brings one soon when no more audio comes after it, as
-    when a button is let go; a session with ``turns="manual"`` waits for that. ``word_times``: items carry words with
-    times.
+    when a button is let go; after ``Session.end_turn`` the session waits for that. ``word_times``: items carry words
+    with times.
     """
 
     input: AudioFormat = PCM16_16K
