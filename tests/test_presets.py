@@ -99,7 +99,7 @@ def test_what_cannot_be_is_named(make: Any, environ: dict[str, str], told: str) 
 def test_users_bring_keys_of_their_own() -> None:
     stacks = presets.with_keys_only((presets.local(), presets.aws(environ={}), presets.nova(environ={})))
     assert [(stack.name, stack.keys) for stack in stacks] == [("aws", "required"), ("nova", "required")]
-    with pytest.raises(BadInput, match="needs AWS keys"):
+    with pytest.raises(BadInput, match="needs your AWS keys"):
         stacks[1].model_for(None)
     model = stacks[1].model_for(Keys("AK", "sk", region="us-west-2"))
     assert isinstance(model, NovaSonic)

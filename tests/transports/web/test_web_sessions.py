@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from attrs import evolve
+from websockets.exceptions import InvalidStatus
 
 import voiceloop as vl
 from voiceloop.presets import Stack
@@ -119,7 +120,7 @@ async def test_the_assistant_speaks_first_in_given_words_or_its_own() -> None:
         ({"voice": "anne"}, "Did you mean 'ann'?"),
         ({"stack": "moon"}, "unknown stack 'moon'"),
         ({"persona": "parrot"}, "unknown persona 'parrot'"),
-        ({"stack": "keyed"}, "needs AWS keys"),
+        ({"stack": "keyed"}, "needs your AWS keys"),
     ],
 )
 async def test_a_start_that_cannot_be_is_refused_with_what_is_allowed(start: dict[str, Any], told: str) -> None:
@@ -225,3 +226,23 @@ async def test_a_recorded_person_is_answered_offline(clips: Path) -> None:
         [heard] = [event["text"] for event in talking.of("Transcript") if event["final"]]
         assert heard.lower().rstrip(".?") == "how old is the brooklyn bridge"
         assert talking.of("Viseme")
+
+
+async def test_a_running_session_takes_the_voices_that_its_start_takes() -> None:
+    async with running() as server, client(server, start={}) as talking:
+        await talking.put({"type": "update", "voice": "bob"})
+        assert (await talking.until("answer"))["outcome"] == "applied"
+        await talking.put({"type": "update", "voice": "anne"})
+        await talking.until("answer", 2)
+        refused = talking.of("answer")[1]
+    assert refused["outcome"] == "refused"
+    assert "Did you mean 'ann'?" in refused["text"]
+
+
+@pytest.mark.parametrize("path", ["", "nowhere", "ws/more"])
+async def test_a_websocket_at_another_address_is_not_found(path: str) -> None:
+    async with running() as server:
+        with pytest.raises(InvalidStatus) as refused:
+            async with client(server, path):
+                pass
+    assert refused.value.response.status_code == 404
