@@ -220,6 +220,25 @@ async def test_what_the_session_refuses_ends_nothing() -> None:
         await call.pipe.told("TurnEnded")
 
 
+async def test_text_that_is_too_long_is_refused_and_ends_nothing() -> None:
+    async with conversing(model(replies=["Yes."])) as call:
+        call.pipe.put({"type": "text", "text": "word " * 4001})
+        refused = await call.pipe.told("answer")
+        assert (refused["to"], refused["outcome"]) == ("text", "refused")
+        assert "20000 characters" in refused["text"]
+        call.pipe.put({"type": "text", "text": "word " * 4000})
+        assert (await call.pipe.told("TurnEnded"))["said"] == "Yes."
+
+
+async def test_only_voices_that_are_offered_can_be_changed_to() -> None:
+    async with conversing(ScriptedSpeechModel(["Yes."]), voices=["ann", "bob"]) as call:
+        for voice in ("bob", "anne"):
+            call.pipe.put({"type": "update", "voice": voice})
+        applied, refused = await call.pipe.told("answer"), await call.pipe.told("answer", 2)
+    assert (applied["outcome"], refused["outcome"]) == ("applied", "refused")
+    assert "Did you mean 'ann'?" in refused["text"]
+
+
 async def test_what_one_connection_may_leave_in_memory_is_bounded() -> None:
     async with conversing(model(replies=["Yes."]), limits=SocketLimits(kept=6)) as call:
         picture = {"media_type": "image/png", "data": "aGVsbG8="}
@@ -316,6 +335,14 @@ async def test_audio_that_goes_back_ends_it() -> None:
         outcome = await call.end()
     assert outcome.code == "bad-frame"
     assert "640 were sent already" in outcome.text
+
+
+async def test_audio_from_far_ahead_ends_it() -> None:
+    async with conversing(model()) as call:
+        call.pipe.put(spoken(20, start=4_000_000_000, sound=silence)[0])
+        outcome = await call.end()
+    assert outcome.code == "bad-frame"
+    assert "over an hour ahead" in outcome.text
 
 
 async def test_a_flood_of_messages_ends_it() -> None:

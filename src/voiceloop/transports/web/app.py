@@ -71,6 +71,7 @@ def create_app(
         Route("/api/token", server.token, methods=["POST"]),
         WebSocketRoute("/ws", server.socket),
         WebSocketRoute("/sonic", server.socket),
+        WebSocketRoute("/{path:path}", _no_socket),
     ]
     if page:
         routes.append(Mount("/", Page()))
@@ -221,6 +222,7 @@ class _Server:
                     history=await self.lobby.memory.load(seat.conversation),
                     resumed=seat.resumed,
                     hangup=seat.hangup,
+                    voices=[voice.name for voice in wanted.stack.voices],
                 )
         except BadInput as wrong:
             if outcome is None:
@@ -260,6 +262,14 @@ async def _greet(session: Session, wanted: Wanted) -> None:
         await session.say(wanted.stack.hello)
     elif wanted.model.capabilities.text_input:
         await session.greet()
+
+
+async def _no_socket(socket: WebSocket) -> None:
+    """404 for a WebSocket at any other address; 403 where the server can answer nothing else."""
+    if "websocket.http.response" in socket.scope.get("extensions", {}):
+        await socket.send_denial_response(_json({"error": "no WebSocket is here: /ws and /sonic are"}, 404))
+    else:
+        await socket.close()
 
 
 def _json(content: dict[str, Any], status: int = 200) -> JSONResponse:

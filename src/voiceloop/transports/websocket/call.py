@@ -12,7 +12,7 @@ from attrs import define, field
 
 from voiceloop import clock
 from voiceloop.conversation import AssistantEntry, Entry, UserEntry
-from voiceloop.errors import BadInput, SessionClosed, SettingRefused, VoiceloopError
+from voiceloop.errors import BadInput, SessionClosed, SettingRefused, UnknownName, VoiceloopError
 from voiceloop.events import Event, SessionStarted
 from voiceloop.session import Session
 from voiceloop.transports.websocket import messages as msg
@@ -76,17 +76,19 @@ async def converse(
     history: Sequence[Entry] = (),
     resumed: bool = False,
     hangup: Hangup | None = None,
+    voices: Sequence[str] = (),
 ) -> Outcome:
     """Hold the conversation of an entered session over ``socket``, until either ends; then the socket is closed.
 
     The session takes PCM16 at 16 kHz, and nobody has taken its events yet. ``start`` is what :func:`greeted` gave,
     by which you made the session (``speak=start.speaks``); ``plain``: the client speaks the plain shape, and there is
     none. ``history``: the conversation so far, when it goes on (``resumed``). ``hangup``: to end it from outside.
+    ``voices``: those that the client may change to; empty: any that the model takes.
 
     Never raises for what a client or a provider does: the outcome tells, and the client was told.
     """
     start = start or msg.Start()
-    call = _Call(session, Line(socket, limits), Plain() if plain else Framed(), start, hangup or Hangup())
+    call = _Call(session, Line(socket, limits), Plain() if plain else Framed(), start, hangup or Hangup(), voices)
     try:
         outcome = await call.hold(history, resumed=resumed)
     except Refusal as refusal:
@@ -112,6 +114,7 @@ class _Call:
     shape: Shape
     start: msg.Start
     hangup: Hangup
+    voices: Sequence[str]
     mode: msg.Mode = field(init=False)
     _ended_input: bool = field(default=False, init=False)
     _kept: int = field(default=0, init=False)
@@ -244,6 +247,9 @@ class _Call:
         if self.mode == "voice":
             await self._answer("text", "refused", 'The mode is "voice": no text is taken.')
             return
+        if len(message.text) > msg.LONGEST:
+            await self._answer("text", "refused", f"text: up to {msg.LONGEST} characters are allowed")
+            return
         self._kept += len(message.text) + sum(len(image.data) for image in message.images)
         if self._kept > self.line.limits.kept:
             await self._answer("text", "refused", "This conversation holds as many pictures and words as it may.")
@@ -266,6 +272,8 @@ class _Call:
 
     async def _changed(self, ask: _Ask) -> str:
         if isinstance(ask, msg.Update):
+            if ask.voice is not None and self.voices and ask.voice not in self.voices:
+                raise UnknownName("voice", ask.voice, self.voices)
             return await self.session.update(
                 instructions=ask.instructions, voice=ask.voice, temperature=ask.temperature
             )

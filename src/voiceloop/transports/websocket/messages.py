@@ -21,7 +21,7 @@ M = TypeVar("M")
 Mode: TypeAlias = Literal["chat+voice", "voice", "chat"]
 MODES: tuple[Mode, ...] = ("chat+voice", "voice", "chat")
 
-_LONGEST = 20_000
+LONGEST = 20_000  # characters of text
 _IMAGES = 8
 _LARGEST = 2**53
 
@@ -38,20 +38,19 @@ def _allowed(fits: bool, name: str, allowed: str) -> None:
         raise _Misfit(f"{name}: {allowed} is allowed")
 
 
-def _is_text(value: object, most: int) -> bool:
-    if not isinstance(value, str) or len(value) > most:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
-    return True
+def _text(most: int | None = None, *, least: int = 0) -> Any:
+    allowed = f"text of {least} to {most} characters" if least else f"text of up to {most} characters"
 
-
-def _text(most: int, *, least: int = 0) -> Any:
     def check(message: object, attribute: Attribute[str], value: object) -> None:
-        allowed = f"text of {least} to {most} characters" if least else f"text of up to {most} characters"
-        _allowed(_is_text(value, most) and len(str(value)) >= least, attribute.name, allowed)
+        _allowed(isinstance(value, str), attribute.name, "text" if most is None else allowed)
+        assert isinstance(value, str)
+        _allowed(least <= len(value) and (most is None or len(value) <= most), attribute.name, allowed)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _Misfit(
+                f"{attribute.name}: it has half of a surrogate pair; whole characters are allowed"
+            ) from None
 
     return check
 
@@ -138,7 +137,7 @@ class Start:
     after: int = field(default=0, validator=_count)
     stack: str | None = field(default=None, validator=_maybe(_text(64, least=1)))
     persona: str | None = field(default=None, validator=_maybe(_text(64, least=1)))
-    instructions: str | None = field(default=None, repr=False, validator=_maybe(_text(_LONGEST)))
+    instructions: str | None = field(default=None, repr=False, validator=_maybe(_text(LONGEST)))
     voice: str | None = field(default=None, validator=_maybe(_text(64, least=1)))
     temperature: float | None = field(default=None, validator=_maybe(_number(0, 1)))
     mode: Mode = field(default="chat+voice", validator=_one_of(*MODES))
@@ -154,9 +153,9 @@ class Start:
 
 @frozen
 class Text:
-    """The user typed ``text``, with pictures or without."""
+    """The user typed ``text``, with pictures or without. Longer than LONGEST it can be read, to be refused."""
 
-    text: str = field(repr=False, validator=_text(_LONGEST))
+    text: str = field(repr=False, validator=_text())
     images: tuple[ImagePart, ...] = field(default=(), repr=False, converter=_images)
     reply: bool = field(default=True, validator=_flag)
 
@@ -189,7 +188,7 @@ class Interrupt:
 class Update:
     """Change settings of the running session; None leaves one as it is."""
 
-    instructions: str | None = field(default=None, repr=False, validator=_maybe(_text(_LONGEST)))
+    instructions: str | None = field(default=None, repr=False, validator=_maybe(_text(LONGEST)))
     voice: str | None = field(default=None, validator=_maybe(_text(64, least=1)))
     temperature: float | None = field(default=None, validator=_maybe(_number(0, 1)))
 
@@ -265,6 +264,7 @@ def _finite(text: str) -> float:
 
 
 __all__ = (
+    "LONGEST",
     "MODES",
     "EndInput",
     "EndTurn",

@@ -14,6 +14,7 @@ from voiceloop.transports.websocket import frames
 from voiceloop.transports.websocket.endings import Refusal
 
 _MOST_SILENCE = 16_000  # samples: 1 s of input
+_FARTHEST = 3600 * 16_000  # samples: a place later than an hour ahead is no count of samples
 
 
 class Shape(Protocol):
@@ -50,6 +51,10 @@ class Framed:
         missing = frame.start - self._next
         if missing < 0:
             raise Refusal("bad-frame", f"its first sample is {frame.start}; {self._next} were sent already")
+        if missing > _FARTHEST:
+            raise Refusal(
+                "bad-frame", f"its first sample is {frame.start}, over an hour ahead: {self._next} were sent"
+            )
         self._next = frame.start + len(frame.pcm) // 2
         return bytes(2 * min(missing, _MOST_SILENCE)) + frame.pcm
 
