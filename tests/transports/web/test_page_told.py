@@ -160,7 +160,7 @@ def test_pictures_are_in_the_transcript_and_it_is_told_where_nobody_sees_them(
 
 def test_a_failure_is_one_sentence(page: Page) -> None:
     page.connect()
-    failure = "bedrock: it cannot be reached (while asking it). Check HTTPS_PROXY, and a VPC endpoint."
+    failure = "bedrock: it cannot be reached (while asking it (us-east-1)). Check HTTPS_PROXY, and a VPC endpoint."
     page.run("voiceloop.take({ type: 'SessionEnded', reason: 'failed', error: arguments[0] })", failure)
     assert page.text("#banner p") == "bedrock: it cannot be reached. The debug log has more."
     assert page.log("SessionEnded")[0]["error"] == failure

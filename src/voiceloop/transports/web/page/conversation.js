@@ -306,7 +306,7 @@ export class Conversation extends EventTarget {
     const [change] = place < 0 ? [] : this.asked.splice(place, 1);
     change?.answered(outcome);
     if (outcome === "refused") {
-      this.trouble(change ? `${text} It stays as it was.` : text, { id: "refused" });
+      this.trouble(change ? `${plain(text)} It stays as it was.` : text, { id: "refused" });
       this.changed();
     }
     this.dispatchEvent(new CustomEvent("answer", { detail: { to, outcome } }));

@@ -25,7 +25,7 @@ export const sentences = (text) => SENTENCE.exec(text)?.slice(1) ?? [text, ""];
 
 /** A failure in one sentence for people; advice to who runs the server is in the debug log, which has it all. */
 export function plain(failure) {
-  const [first, rest] = sentences((failure ?? "").replace(/ \(while [^()]*\)/, ""));
+  const [first, rest] = sentences((failure ?? "").replace(/ \(while .*?\)(?=\.|$)/, ""));
   return rest ? `${first} The debug log has more.` : first;
 }
 
