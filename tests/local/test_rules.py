@@ -17,6 +17,8 @@ from voiceloop.local.grammar import vocabulary
 from voiceloop.local.rules_reasoner import Rules
 from voiceloop.testing.conformance import check_reasoner
 
+EXAMPLES = "You can say, for example: book a room; book a room in mountain view for two people today."
+
 
 class Talk:
     """A conversation with rules: what the user says goes in, what is replied comes out; tools are run."""
@@ -116,6 +118,17 @@ async def test_what_is_missing_is_asked_for_and_nonsense_is_told_what_can_be_sai
     reply = await talk.say("What can I say?")
     assert "I can book a meeting room." in reply
     assert "not a language model" in reply
+
+
+async def test_a_noise_that_means_nothing_is_answered_briefly_and_with_help_the_second_time() -> None:
+    talk, brief = Talk(Rules.booking()), "Sorry, I did not understand that."
+    assert await talk.say("two people", 0.2) == brief
+    assert await talk.say("two people", 0.2) == f"{brief} {EXAMPLES}"
+    assert await talk.say("two people", 0.2) == brief
+    assert "Where" in await talk.say("book a room")
+    assert await talk.say("colourless green ideas sleep", 0.2) == brief
+    assert (await talk.say("colourless green ideas sleep", 0.2)).startswith(f"{brief} You can say a city")
+    assert await talk.say("boston", 0.9) == "Boston. For which day?"
 
 
 async def test_the_first_words_that_mean_nothing_are_greeted() -> None:

@@ -17,6 +17,7 @@ SURE = 0.5  # a confidence below this is asked back
 
 _POLITE = frozenset(("please", "thanks", "um", "uh", "er", "well", "so", "hey", "and"))
 _MARKERS = parse("[no] [sorry] [actually | i said | i meant | make (it | that) | change (it | that) to]")
+_NOT_UNDERSTOOD = "Sorry, I did not understand that."
 _CHANGE_HELP = "You can say what you want instead, or cancel."
 _MOST_WORDS = 40
 _MOST_FORMS = 3
@@ -36,13 +37,14 @@ class Form:
 class State:
     """Where a dialogue stands. ``doubt``: words asked back. ``calling``: what a tool was called for.
 
-    ``said``: the last reply.
+    ``said``: the last reply. ``unclear``: it was to a sound that may have been no words.
     """
 
     forms: tuple[Form, ...] = ()
     doubt: tuple[str, ...] = ()
     calling: Form | None = None
     said: str = ""
+    unclear: bool = False
 
     @property
     def form(self) -> Form | None:
@@ -80,16 +82,19 @@ class Dialogue:
     def hear(self, state: State, text: str, confidence: float | None) -> Step:
         """The user said or typed ``text``."""
         words = _trim(words_of(text))
+        again, state = state.unclear, evolve(state, unclear=False)
         if state.doubt:
             asked, state = state.doubt, evolve(state, doubt=())
             if self._is("yes", words):
                 return self.understand(state, asked) or self._lost(state)
             if self._is("no", words):
                 return _say(state, f"Sorry. {self._question(state)}")
-        step = self.understand(state, words)
+        step, doubtful = self.understand(state, words), confidence is not None and confidence < SURE
+        if step is None and doubtful and not again:
+            return _say(evolve(state, unclear=True), _NOT_UNDERSTOOD)
         if step is None:
             return self._lost(state)
-        if confidence is not None and confidence < SURE:
+        if doubtful:
             return _say(evolve(state, doubt=words), f"Did you say: {' '.join(words)}?")
         return step
 
@@ -282,7 +287,7 @@ class Dialogue:
         if state.form is not None and not state.form.asked:
             return self._advance(state, "")
         help_ = self._help(state) if state.form is not None else self._examples()
-        return _say(state, f"Sorry, I did not understand that. {help_}")
+        return _say(state, f"{_NOT_UNDERSTOOD} {help_}")
 
     # ------------------------------------------------------------ what can be said next
 
