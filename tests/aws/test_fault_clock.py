@@ -133,7 +133,7 @@ async def test_a_voice_says_how_wrong_the_clock_is_by_the_date_of_the_answer(poo
     assert not caught.value.retryable
 
 
-def test_without_a_date_the_words_of_the_refusal_tell_it() -> None:
+async def test_without_a_date_the_words_of_the_refusal_tell_it() -> None:
     body = b'{"message": "%s"}' % words(clock.utcnow() - AHEAD).encode()
     headers = {"x-amzn-errortype": "InvalidSignatureException"}
     refused = from_response("transcribestreaming", "StartStreamTranscription", 403, headers, body)
