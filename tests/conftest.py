@@ -25,7 +25,7 @@ def clips() -> Path:
 
 
 # On a machine with all cores busy these would measure the machine.
-_REAL_TIME = ("cli", "docs", "local", "transports", "test_examples.py", "test_readme.py")
+_REAL_TIME = ("cli", "transports", "test_examples.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
