@@ -131,6 +131,13 @@ async def test_a_noise_that_means_nothing_is_answered_briefly_and_with_help_the_
     assert await talk.say("boston", 0.9) == "Boston. For which day?"
 
 
+async def test_a_single_word_that_means_nothing_may_be_a_noise_and_a_greeting_is_none() -> None:
+    talk = Talk(Rules.booking())
+    assert await talk.say("what") == "Sorry, I did not understand that."
+    assert EXAMPLES in await talk.say("what")
+    assert (await Talk(Rules.booking()).say("Hello!")).startswith("Hello. I can book a meeting room.")
+
+
 async def test_the_first_words_that_mean_nothing_are_greeted() -> None:
     reply = await Talk(Rules.booking()).say("(The conversation begins.)")
     assert reply.startswith("Hello. I can book a meeting room.")

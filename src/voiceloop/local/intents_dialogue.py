@@ -17,6 +17,7 @@ SURE = 0.5  # a confidence below this is asked back
 
 _POLITE = frozenset(("please", "thanks", "um", "uh", "er", "well", "so", "hey", "and"))
 _MARKERS = parse("[no] [sorry] [actually | i said | i meant | make (it | that) | change (it | that) to]")
+_GREETINGS = frozenset(("hello", "hi", "hey", "morning", "greetings"))
 _NOT_UNDERSTOOD = "Sorry, I did not understand that."
 _CHANGE_HELP = "You can say what you want instead, or cancel."
 _MOST_WORDS = 40
@@ -90,7 +91,8 @@ class Dialogue:
             if self._is("no", words):
                 return _say(state, f"Sorry. {self._question(state)}")
         step, doubtful = self.understand(state, words), confidence is not None and confidence < SURE
-        if step is None and doubtful and not again:
+        noise = doubtful or (state.form is None and len(words) == 1 and words[0] not in _GREETINGS)
+        if step is None and noise and not again:
             return _say(evolve(state, unclear=True), _NOT_UNDERSTOOD)
         if step is None:
             return self._lost(state)
