@@ -216,7 +216,8 @@ class Held:
 
     ``heard``: the final transcript of each utterance. ``calls``: the number each tool call was made with, and the
     result it got. ``cuts``: from where on each connection was to get the input (None: that was not told, so that each
-    place is taken for right). ``rough``: connections broke.
+    place is taken for right). ``rough``: connections broke. ``stalls``: some fell silent: they took
+    no input, which is not sent again but for what was said, and nobody notices it to whom nothing is owed.
     """
 
     voice: MarkedVoice
@@ -228,12 +229,14 @@ class Held:
     calls: list[tuple[int, str]] = field(factory=list)
     cuts: list[int] | None = field(factory=lambda: [0])
     rough: bool = False
+    stalls: bool = False
 
     def laws(self, connections: Sequence[NovaConnection]) -> list[str]:
         """What is lost, doubled or out of order; empty when all is well.
 
         1. Each connection gets one stretch of the input, sample for sample, from its cut on: no cut lies before an
-           earlier one, or after what was sent; the last ends with the input, unless connections broke at the end.
+           earlier one, or after what was sent; the last ends with the input, unless connections broke at the end or
+           fell silent.
         2. Each word is heard once, in order, and is whole on a connection that answered it.
         3. Each word and each typed text has one reply that speaks, or one tool call; words of one utterance may have
            it together, and the reply to a word may have been interrupted before it spoke.
@@ -260,14 +263,15 @@ class Held:
             if not pcm:
                 continue
             if self.cuts is None:
-                cuts = self._places(pcm, end)
+                cuts = self._places(pcm, len(self.sent) if self.stalls else end)
             while cuts and self.sent[2 * cuts[0] : 2 * cuts[0] + len(pcm)] != pcm:
                 del cuts[0]  # of a connection that got nothing
-            if not cuts or cuts[0] > end:
+            if not cuts or (cuts[0] > end and not self.stalls):
                 return placed, [f"connection {connection.number} got no stretch that begins at {end} or before"]
             placed[connection.number] = range(cuts[0], cuts[0] + len(pcm) // 2)
             end = max(end, cuts.pop(0) + len(pcm) // 2)
         short, waits = len(self.sent) // 2 - end, 8 * RATE if self.rough else 0
+        waits = len(self.sent) if self.stalls else waits
         return placed, [] if 0 <= short <= waits else [f"the input ends at {len(self.sent) // 2}, {end} were taken"]
 
     def _places(self, pcm: bytes, end: int) -> list[int]:

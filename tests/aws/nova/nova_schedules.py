@@ -38,9 +38,9 @@ class Schedule:
     """What a caller does, and how the model and its service behave.
 
     ``clocks``: when connections are replaced. ``breaks``: how each connection breaks, and after how many of the
-    caller's messages. ``refused``: what the next connections are refused with, once the first stands. ``streams``:
-    how many there is room for. ``longest``: when the service ends a connection, and how. ``keys``: whether the
-    credentials expire.
+    caller's messages; one that goes "mute" says nothing after so many of its own. ``refused``: what the next
+    connections are refused with, once the first stands. ``streams``: how many there is room for. ``longest``: when
+    the service ends a connection, and how. ``keys``: whether the credentials expire.
     """
 
     acts: tuple[Act, ...]
@@ -59,6 +59,11 @@ class Schedule:
     def rough(self) -> bool:
         """Whether connections break."""
         return bool(self.breaks or self.longest[0] < 480 or self.profile.instability)
+
+    @property
+    def stalls(self) -> bool:
+        """Whether connections fall silent."""
+        return any(kind in ("stall", "mute") for kind, _ in self.breaks)
 
     @property
     def keys_for(self) -> float | None:
@@ -129,6 +134,15 @@ BREAKS = st.lists(
     min_size=1,
     max_size=3,  # with two refusals and an end, no more than the link tries again without a sign of life
 ).map(tuple)
+STALLS = st.lists(
+    st.one_of(
+        st.tuples(st.just("mute"), st.integers(0, 60)),
+        st.tuples(st.just("mute"), st.integers(0, 12)),
+        st.tuples(st.just("stall"), st.integers(8, 120)),
+    ),
+    min_size=1,
+    max_size=3,
+).map(tuple)
 LONGEST = st.sampled_from(((480.0, "timeout"), (6.0, "end"), (9.5, "531"), (14.0, "timeout")))
 
 
@@ -149,14 +163,18 @@ async def service(schedule: Schedule, voice: MarkedVoice) -> AsyncIterator[tuple
             **schedule.clocks,
         )
         for kind, after in schedule.breaks[:1]:
-            aws.faults.add(Fault(kind, OPERATION, after=after))
+            aws.faults.add(_fault(kind, after))
         yield aws, model
 
 
 def worsen(schedule: Schedule, aws: Emulator) -> None:
     """The first connection stands: what is to go wrong with the next ones."""
     aws.faults.add(*(Fault(kind, OPERATION) for kind in schedule.refused))
-    aws.faults.add(*(Fault(kind, OPERATION, after=after) for kind, after in schedule.breaks[1:]))
+    aws.faults.add(*(_fault(kind, after) for kind, after in schedule.breaks[1:]))
+
+
+def _fault(kind: str, after: int) -> Fault:
+    return Fault("stall", OPERATION, at=after) if kind == "mute" else Fault(kind, OPERATION, after=after)
 
 
 def ends(schedule: Schedule, connections: Sequence[NovaConnection]) -> list[str]:

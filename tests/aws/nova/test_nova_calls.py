@@ -17,11 +17,26 @@ from voiceloop.testing.scripted import ScriptedTurns
 
 from .nova_caller import Act
 from .nova_marked import FORMAT, Held, MarkedVoice, quick
-from .nova_schedules import ACTS, BREAKS, LONGEST, PROFILE, Schedule, ends, schedules, separated, service, worsen
+from .nova_schedules import (
+    ACTS,
+    BREAKS,
+    LONGEST,
+    PROFILE,
+    STALLS,
+    Schedule,
+    ends,
+    schedules,
+    separated,
+    service,
+    worsen,
+)
 from .nova_session_caller import SessionCaller
 
 _LEAVING = 5.0
 """Seconds within which a session has to be left: its limits.close."""
+
+_NOTICING = 20.0
+"""Seconds more at the end of the input, if a connection may have fallen silent."""
 
 
 @frozen
@@ -37,7 +52,7 @@ class Way:
 async def hold(schedule: Schedule, way: Way) -> tuple[SessionCaller, list[str]]:
     """Hold the call; who called, and what is wrong."""
     voice = MarkedVoice()
-    held = Held(voice, rough=schedule.rough, cuts=None)
+    held = Held(voice, rough=schedule.rough, stalls=schedule.stalls, cuts=None)
     caller = SessionCaller(held, tools_s=schedule.tools_s, by_hand=way.turns == "manual", hangs_up=way.hangs_up)
     async with service(schedule, voice) as (aws, model), vl.Pool() as pool:
         session = vl.Session(
@@ -60,7 +75,7 @@ async def hold(schedule: Schedule, way: Way) -> tuple[SessionCaller, list[str]]:
         except VoiceloopError as failure:
             caller.failure = caller.failure or failure
         wrong = [*caller.laws(), *held.laws(aws.nova.connections), *ends(schedule, aws.nova.connections)]
-        if caller.left + clock.now() - left > _LEAVING:
+        if caller.left + clock.now() - left > _LEAVING + (_NOTICING if schedule.stalls else 0.0):
             wrong.append(f"ending took {caller.left:g} s, leaving {clock.now() - left:g} s")
     if caller.failure is not None:
         wrong.insert(0, f"it failed: {caller.failure!r}")
@@ -88,8 +103,15 @@ def breaks_lose_nothing(schedule: Schedule, way: Way) -> None:
     assert virtual_time.run(hold, schedule, way)[1] == []
 
 
+@settings(PROFILE)
+@given(schedules(MORE, breaks=STALLS), WAYS)
+def silence_loses_nothing(schedule: Schedule, way: Way) -> None:
+    assert virtual_time.run(hold, schedule, way)[1] == []
+
+
 test_sessions_with_renewals = renewals_lose_nothing
 test_sessions_with_breaks = breaks_lose_nothing
+test_sessions_that_meet_silence = silence_loses_nothing
 
 
 FOUND = {
@@ -116,6 +138,18 @@ FOUND = {
             clocks={"renew_after": 7.0, "deadline": 9.0},
             profile=quick(barge_in="a", speed=1.2),
             streams=1,
+        ),
+        Way(),
+    ),
+    "a connection that takes nothing is given a text, then a word": (
+        Schedule(separated((Act("type"), Act("say", 300))), breaks=(("mute", 0),)),
+        Way(),
+    ),
+    "a word that is told on a second connection, which falls silent, is answered before the text after it": (
+        Schedule(
+            separated((Act("say", 600), Act("type"), Act("update"), Act("barge", 300))),
+            profile=quick(speed=1.2, undocumented=True),
+            breaks=(("mute", 4), ("mute", 8)),
         ),
         Way(),
     ),

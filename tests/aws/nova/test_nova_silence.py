@@ -165,7 +165,7 @@ def with_tool(request: ReasonerRequest) -> Any:
     return "It is seven." if "seven" in told else [ToolCall("t1", "look", {})]
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 3])
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 5, 6])
 async def test_while_a_tool_is_pending(after: int) -> None:
     """Silent from ``after`` messages behind the call on: the tool is not called again, and its result is told."""
 

@@ -116,7 +116,9 @@ class Baton:
         self.given = max(self.given, scene.sent)
         heard = turns.user.heard if leg.silent else turns.user.unanswered(now)
         void = reply if lost and reply is not None and reply.void else None
+        unheard = lost and reply is not None and reply.unheard
         begun = void is not None and void.turn is None and heard is None and turns.user.answered is not None
+        begun = begun and not unheard
         if begun:
             heard = turns.user.answered  # its answer had begun, but nothing of it was heard
         as_text = heard is not None and bool(heard.texts) and heard.start is None and scene.unanswered is None
@@ -137,7 +139,7 @@ class Baton:
         self._reply = reply or self._reply
         if void is not None and void.turn in self._questions:
             again.insert(0, evolve(self._questions[void.turn], turn=None))
-        if turns.owes and self.shared.model.family.text_input:
+        if (turns.owes or unheard) and self.shared.model.family.text_input:
             again.append(Ask(GO_ON))
         self.shared.todo.extendleft(reversed(again))
         return turns.retire(lost=lost)

@@ -90,7 +90,7 @@ class Debts:
             speech=None if over is None else over[0],
             words=self._words(turns.user.heard),
             reply=reply.changed if reply is not None and reply.open else None,
-            told=told if stuck is None else stuck,
+            told=min((at for at in (told, stuck) if at is not None), default=None),
         )
 
     def _words(self, heard: Heard | None) -> float | None:

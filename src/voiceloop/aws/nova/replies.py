@@ -25,6 +25,7 @@ class Reply:
     ``said`` is all its text as it was given on; ``spanned`` how much of it has a place in the audio, ``span`` the
     place that is still growing. ``turn_over``: the model said that its turn is over. ``tools``: calls without a
     result yet (``called``: there were some); ``awaits``: they were answered, and nothing came since.
+    ``told_ms``: how much audio there was of it when it was given what it goes on with (None: it was not).
     ``plays_until``: when its audio will have been played, on the clock, if nothing pauses it; ``changed``: when
     something of it last came.
     """
@@ -45,6 +46,7 @@ class Reply:
     sentences: list[Sentence] = field(factory=list)
     tools: set[str] = field(factory=set)
     called: bool = False
+    told_ms: float | None = None
 
     def say(self, text: str) -> str:
         """Add ``text``; what is added, with a blank before it where it needs one."""
@@ -66,6 +68,11 @@ class Reply:
     def void(self) -> bool:
         """Whether it has begun but nothing came of it, so that what it answers can be asked again."""
         return self.open and not (self.audio_ms or self.called)
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it goes on after what a tool gave, but nothing of that was heard."""
+        return self.open and self.told_ms == self.audio_ms
 
     @property
     def unspoken(self) -> bool:

@@ -153,6 +153,7 @@ class Turns:
             if call in reply.tools:
                 reply.tools.discard(call)
                 reply.changed, reply.awaits = now, not reply.tools
+                reply.told_ms = None if reply.tools else reply.audio_ms
 
     def settle(self, before: float) -> list[LinkEvent]:
         """End a reply of which nothing came since that time, though its tools were answered."""
@@ -215,11 +216,13 @@ class Turns:
         return self._begin(now)
 
     def _begin(self, now: float) -> tuple[Reply, list[LinkEvent]]:
+        asked = bool(self.asked)
         turn = self.asked.take()
         made = self.user.answer(asked=turn is not None)
         if self.before is not None:
             self.before.open, self.before = False, None
-        self.reply = Reply(next(self.ids.replies), turn, changed=now)
+        goes_on = asked and turn is None
+        self.reply = Reply(next(self.ids.replies), turn, changed=now, told_ms=0.0 if goes_on else None)
         self.recent.append(self.reply)
         made.append(ReplyStarted(self.reply.number, None if turn in self.ids.overtaken else turn))
         return self.reply, made
@@ -307,7 +310,7 @@ class Turns:
         if reply is None:
             return made
         reply.tools.add(event.call)
-        reply.called = True
+        reply.called, reply.told_ms = True, None
         self.ids.calls.add((self.connection, event.call))
         made.append(ModelToolCall(reply.number, self.connection, event.call, event.name, event.arguments))
         return [*made, *self._over(reply)] if self.retired else made  # the result goes elsewhere

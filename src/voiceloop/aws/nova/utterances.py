@@ -53,7 +53,9 @@ class Utterances:
         """The user speaks, from ``ms`` of the connection on."""
         start = None if ms is None else self.place(ms)
         if self.heard is None or (self.heard.over and not self.heard.texts):
-            self.heard = Heard(self.item() if self.heard is None else self.heard.item, start)
+            before, self.heard = self.heard, Heard(self.item() if self.heard is None else self.heard.item, start)
+            if before is not None and before is self.again:
+                self.again = self.heard  # it is told once more where it begins
         self.heard.over, self.heard.at = False, now
         return ModelSpeechStarted(0.0 if start is None else start)
 
