@@ -153,6 +153,15 @@ FOUND = {
         ),
         Way(),
     ),
+    "a word that a second connection is still to be sent is answered before the text after it": (
+        Schedule(
+            separated((Act("silent", 1.8), Act("say", 600), Act("answered", 0.3), Act("barge", 600), Act("type"))),
+            profile=quick(undocumented=True),
+            silence_ms=1_000,
+            breaks=(("mute", 3),),
+        ),
+        Way(turns="manual"),
+    ),
 }
 
 

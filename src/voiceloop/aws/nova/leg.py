@@ -116,8 +116,8 @@ class Leg:
 
     def overtakes(self, ask: Ask) -> bool:
         """Whether a reply has begun to what was said before ``ask``, which waits for it."""
-        turns = self.turns
-        return turns.generating and turns.makes_good(ask.at * 1000 / self._line.rate, clock.now())
+        turns, until, now = self.turns, ask.at * 1000 / self._line.rate, clock.now()
+        return turns.generating and (turns.makes_good(until, now) or turns.answers_before(until, now))
 
     def abort(self) -> None:
         """End it at once."""

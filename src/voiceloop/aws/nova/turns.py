@@ -146,6 +146,12 @@ class Turns:
             return user.unanswered(now) is not None
         return again is user.answered and reply is not None and reply.open and now - reply.changed <= _SUPERSEDED
 
+    def answers_before(self, until: float, now: float) -> bool:
+        """Whether a reply has just begun, not yet heard, to what was said before ``until`` ms of the input."""
+        reply, said = self.reply, self.user.answered
+        began = reply is not None and reply.open and not reply.audio_ms and now - reply.changed <= _SUPERSEDED
+        return began and said is not None and said.start is not None and said.start < until
+
     def answer_tool(self, call: str, now: float) -> None:
         """The result of ``call`` was sent; what follows belongs to the reply that called."""
         self.ids.calls.discard((self.connection, call))
