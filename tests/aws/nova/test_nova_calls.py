@@ -162,6 +162,17 @@ FOUND = {
         ),
         Way(turns="manual"),
     ),
+    "the only connection is closed in time, in a reply that is written but will never be spoken": (
+        Schedule(
+            separated((Act("type"), Act("type"), Act("say", 1_200))),
+            clocks={"renew_after": 0.5, "deadline": 5.5, "quiet_after": 10.0},
+            profile=quick(barge_in="c", finals="missing", speech_end="after", undocumented=True),
+            streams=1,
+            refused=("reset",),
+            breaks=(("mute", 26),),
+        ),
+        Way(),
+    ),
 }
 
 

@@ -322,7 +322,9 @@ class Renewer:
             leg.silent = self._silent(clock.now())
             self._current = None
             self.baton.debts.replaced(leg, silent=leg.silent)
-            self.shared.out.put(*self.baton.take(leg, clock.now(), lost=lost or leg.silent))
+            reply = leg.turns.reply
+            void = not linger and reply is not None and reply.void  # it is closed before anything of that is heard
+            self.shared.out.put(*self.baton.take(leg, clock.now(), lost=lost or leg.silent or void))
             leg.leave(linger=linger and not leg.silent)
         return leg
 
